@@ -1,0 +1,391 @@
+"""llama.cpp through the low-level API of llama-cpp-python. The only file that imports llama_cpp.
+
+It does what it is told and knows nothing of prompts. Facts about llama.cpp that it relies on are listed in
+docs/design/llama-facts.md and tried by tests/contract.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp
+import llama_cpp.llama_cpp as lib
+import numpy as np
+import psutil
+
+from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelInvalid, ModelTooLarge
+from gemma_lsp.engine.backend import Aborted, NoSlot
+from gemma_lsp.engine.messages import ModelInfo, Sampling
+from gemma_lsp.kv.plan import Capabilities
+
+log = logging.getLogger(__name__)
+
+KV_TYPES = {"f16": lib.GGML_TYPE_F16, "bf16": 30, "q8_0": lib.GGML_TYPE_Q8_0}  # 30: GGML_TYPE_BF16 in ggml.h
+FLASH = {"auto": -1, "off": 0, "on": 1}  # enum llama_flash_attn_type in llama.h
+_RING: list[str] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaOptions:
+    """How to load a model. `n_ctx` in tokens; `gpu_layers` -1 = all; `threads` 0 = physical cores."""
+
+    path: str
+    n_ctx: int
+    gpu_layers: int = -1
+    threads: int = 0
+    flash_attention: str = "auto"
+    kv_type: str = "f16"
+    n_batch: int = 512
+    n_slice: int = 0  # 0: 128 on a CPU, n_batch on a GPU
+    n_trunks: int = 1
+    n_tail: int = 0  # 0: a quarter of the context, 4,096 at most
+    on_progress: Callable[[float], None] | None = None
+
+
+def _on_log(level: int, text: bytes, data: Any) -> None:
+    """Keeps llama.cpp's last lines for error messages; nothing of it reaches stdout, which is the protocol's."""
+    line = text.decode("utf-8", "replace").rstrip()
+    if line:
+        _RING.append(line)
+        del _RING[:-40]
+        if level >= 3:
+            log.debug("llama.cpp: %s", line)
+
+
+_LOG_CALLBACK = lib.llama_log_callback(_on_log)  # kept alive: llama.cpp holds only the pointer
+
+
+def build_info() -> str:
+    """Version of the binding and what the library was compiled for."""
+    return f"llama-cpp-python {llama_cpp.__version__}; {lib.llama_print_system_info().decode().strip()}"
+
+
+def supports_gpu() -> bool:
+    """Whether this build can use a GPU at all."""
+    return bool(lib.llama_supports_gpu_offload())
+
+
+def devices() -> tuple[str, ...]:
+    """Names of the GPUs that llama.cpp sees, by its own registry (ggml-backend.h)."""
+    try:
+        import llama_cpp._ggml as ggml
+
+        handle = ggml.libggml
+        handle.ggml_backend_dev_count.restype = ctypes.c_size_t
+        handle.ggml_backend_dev_get.restype = ctypes.c_void_p
+        handle.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+        handle.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+        handle.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
+        handle.ggml_backend_dev_description.restype = ctypes.c_char_p
+        found = [handle.ggml_backend_dev_get(i) for i in range(handle.ggml_backend_dev_count())]
+        gpus = [d for d in found if handle.ggml_backend_dev_type(d) in (1, 2)]  # GPU, integrated GPU
+        return tuple(handle.ggml_backend_dev_description(d).decode() for d in gpus)
+    except (ImportError, AttributeError):
+        return ("GPU",) if supports_gpu() else ()
+
+
+class LlamaBackend:
+    """Owns one llama_model and one llama_context with a windowed, unified cache."""
+
+    def __init__(self, options: LlamaOptions) -> None:
+        lib.llama_backend_init()
+        lib.llama_log_set(_LOG_CALLBACK, ctypes.c_void_p(0))
+        self._options = options
+        self._threads = options.threads or _physical_cores()
+        gpu = devices() if options.gpu_layers != 0 else ()
+        self._n_slice = options.n_slice or (options.n_batch if gpu else min(128, options.n_batch))
+        self._model = self._load_model()
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
+        self._n_swa = int(lib.llama_model_n_swa(self._model))
+        self._windows = max(3 * options.n_trunks + 1, _windows_for(self._n_swa, options.n_trunks))
+        self._ctx = self._new_context()
+        self._memory = lib.llama_get_memory(self._ctx)
+        self._batch = lib.llama_batch_init(options.n_batch, 0, 1)
+        self._pieces: list[bytes] = []
+        self._sorted: list[tuple[bytes, int]] = []
+        self._abort: Callable[[], bool] = _never
+        self._on_abort = lib.ggml_abort_callback(lambda data: self._abort())
+        lib.llama_set_abort_callback(self._ctx, self._on_abort, None)
+        self._info = self._describe(gpu)
+
+    # -- loading ---------------------------------------------------------------------------------------------------
+
+    def _load_model(self) -> Any:
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = 999 if self._options.gpu_layers < 0 else self._options.gpu_layers
+        report = self._options.on_progress
+
+        def progress(fraction: float, data: Any) -> bool:
+            if report:
+                report(fraction)
+            return True
+
+        callback = lib.llama_progress_callback(progress)
+        params.progress_callback = callback
+        del _RING[:]
+        model = lib.llama_model_load_from_file(os.fsencode(self._options.path), params)
+        if not model:
+            raise ModelInvalid(f"llama.cpp cannot load {self._options.path}: {_last_error()}; choose another GGUF file")
+        return model
+
+    def _new_context(self) -> Any:
+        o = self._options
+        params = lib.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = o.n_ctx, o.n_batch, o.n_batch
+        params.n_seq_max = self._windows
+        params.n_outputs_max = max(8, self._windows)
+        params.n_threads = params.n_threads_batch = self._threads
+        params.flash_attn_type = FLASH[o.flash_attention]
+        params.type_k = params.type_v = KV_TYPES[o.kv_type]
+        params.swa_full, params.kv_unified, params.no_perf = False, True, True
+        ctx = lib.llama_init_from_model(self._model, params)
+        if not ctx:
+            raise ModelTooLarge(
+                f"a context of {o.n_ctx} tokens does not fit ({_last_error()}); set model.n_ctx lower or model.kv_type to q8_0"
+            )
+        return ctx
+
+    def _describe(self, gpu: tuple[str, ...]) -> ModelInfo:
+        template = lib.llama_model_chat_template(self._model, None)
+        n_ctx = int(lib.llama_n_ctx(self._ctx))
+        fim = {
+            "prefix": lib.llama_vocab_fim_pre(self._vocab),
+            "suffix": lib.llama_vocab_fim_suf(self._vocab),
+            "middle": lib.llama_vocab_fim_mid(self._vocab),
+            "repo": lib.llama_vocab_fim_rep(self._vocab),
+            "separator": lib.llama_vocab_fim_sep(self._vocab),
+        }
+        return ModelInfo(
+            path=self._options.path,
+            name=self._meta("general.name") or os.path.basename(self._options.path),
+            architecture=self._meta("general.architecture"),
+            n_ctx=n_ctx,
+            n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
+            n_vocab=self._n_vocab,
+            n_swa=self._n_swa,
+            n_tail=self._options.n_tail or min(4096, n_ctx // 4),
+            chat_template=template.decode() if template else "",
+            bos=self._raw_piece(lib.llama_vocab_bos(self._vocab)).decode("utf-8", "replace"),
+            eos=self._raw_piece(lib.llama_vocab_eos(self._vocab)).decode("utf-8", "replace"),
+            fim={k: self._raw_piece(t).decode("utf-8", "replace") for k, t in fim.items() if t >= 0},
+            devices=gpu,
+            gpu_layers=min(max(self._options.gpu_layers, 0) if self._options.gpu_layers >= 0 else 999, 999) if gpu else 0,
+            threads=self._threads,
+            memory={"weights": int(lib.llama_model_size(self._model))},
+            build=build_info(),
+            can={"trim": self.can.trim, "hide": self.can.hide, "grammar": True},
+        )
+
+    def _meta(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(512)
+        n = lib.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def can(self) -> Capabilities:
+        # A recurrent state cannot be cut, and llama4's chunked window forgets by another rule than ours.
+        whole = not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
+        known = whole and self._meta("general.architecture") != "llama4"
+        return Capabilities(trim=known, hide=known)
+
+    @property
+    def n_seq(self) -> int:
+        return self._windows
+
+    @property
+    def n_guard(self) -> int:
+        # Every trunk and the side sequence need one live window each; the rest may be pinned.
+        return (self._windows - self._options.n_trunks - 1) * self._n_swa // self._options.n_trunks
+
+    @property
+    def n_slice(self) -> int:
+        return self._n_slice
+
+    @property
+    def bos(self) -> int | None:
+        return int(lib.llama_vocab_bos(self._vocab)) if lib.llama_vocab_get_add_bos(self._vocab) else None
+
+    # -- vocabulary (any thread) -----------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        raw = text.encode("utf-8", "replace")
+        size = len(raw) + 16
+        out = (lib.llama_token * size)()
+        n = lib.llama_tokenize(self._vocab, raw, len(raw), out, size, False, special)
+        if n < 0:
+            out = (lib.llama_token * -n)()
+            n = lib.llama_tokenize(self._vocab, raw, len(raw), out, -n, False, special)
+        return list(out[:n])
+
+    def _raw_piece(self, token: int) -> bytes:
+        if token < 0:
+            return b""
+        buffer = ctypes.create_string_buffer(64)
+        n = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
+        if n < 0:
+            buffer = ctypes.create_string_buffer(-n)
+            n = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
+        return buffer.raw[: max(0, n)]
+
+    def piece(self, token: int) -> bytes:
+        """The token's bytes. Control tokens are shown too: thinking and turn markers are the caller's to parse."""
+        return self._raw_piece(token)
+
+    def is_end(self, token: int) -> bool:
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def tokens_compatible(self, text: bytes) -> list[int]:
+        if not self._sorted:
+            ordinary = (t for t in range(self._n_vocab) if not lib.llama_vocab_is_control(self._vocab, t))
+            self._sorted = sorted((piece, t) for t in ordinary if (piece := self._raw_piece(t)))
+        found = []
+        at = bisect_left(self._sorted, (text, -1))
+        while at < len(self._sorted) and self._sorted[at][0].startswith(text):
+            found.append(self._sorted[at][1])
+            at += 1
+        for n in range(1, len(text)):
+            at = bisect_left(self._sorted, (text[:n], -1))
+            while at < len(self._sorted) and self._sorted[at][0] == text[:n]:
+                found.append(self._sorted[at][1])
+                at += 1
+        return found
+
+    # -- computing (the engine's thread) ---------------------------------------------------------------------------
+
+    def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
+        n, batch = len(tokens), self._batch
+        if not 0 < n <= self._options.n_batch:
+            raise ValueError(f"a batch holds 1 to {self._options.n_batch} tokens, not {n}")
+        batch.n_tokens = n
+        for i, token in enumerate(tokens):
+            batch.token[i], batch.pos[i] = token, position + i
+            batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
+            batch.logits[i] = 0
+        batch.logits[n - 1] = int(logits)
+        self._abort = abort
+        try:
+            code = lib.llama_decode(self._ctx, batch)
+        finally:
+            self._abort = _never
+        if code == 0:
+            return
+        if self.last_position(seq) >= position:
+            lib.llama_memory_seq_rm(self._memory, seq, position, -1)
+        if code == 2:
+            raise Aborted("the batch was cut short")
+        if code == 1:
+            raise NoSlot("no free cells in the cache")
+        raise DecodeFailed(f"llama.cpp refused a batch with code {code}: {_last_error()}; the cache will be rebuilt")
+
+    def copy(self, source: int, target: int, start: int, stop: int) -> None:
+        lib.llama_memory_seq_cp(self._memory, source, target, start, stop)
+
+    def remove(self, seq: int, start: int, stop: int) -> None:
+        if not lib.llama_memory_seq_rm(self._memory, seq, start, stop):
+            raise EngineError("llama.cpp cannot remove part of a sequence of this model")
+
+    def last_position(self, seq: int) -> int:
+        return int(lib.llama_memory_seq_pos_max(self._memory, seq))
+
+    def logits(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The last batch's logits, shape (n_vocab,); a view into llama.cpp's buffer."""
+        pointer = lib.llama_get_logits_ith(self._ctx, -1)
+        return np.ctypeslib.as_array(pointer, (self._n_vocab,))
+
+    def sampler(self, sampling: Sampling, history: Sequence[int]) -> LlamaSampler:
+        return LlamaSampler(self._ctx, self._vocab, self._n_vocab, sampling, history, self.logits)
+
+    def close(self) -> None:
+        if self._ctx:
+            lib.llama_batch_free(self._batch)
+            lib.llama_free(self._ctx)
+            lib.llama_model_free(self._model)
+            self._ctx = self._model = None
+
+
+class LlamaSampler:
+    """A chain of llama.cpp's own samplers, in the order of its command-line tools."""
+
+    def __init__(
+        self,
+        ctx: Any,
+        vocab: Any,
+        n_vocab: int,
+        sampling: Sampling,
+        history: Sequence[int],
+        logits: Callable[[], np.ndarray[Any, np.dtype[np.float32]]],
+    ) -> None:
+        self._ctx, self._logits = ctx, logits
+        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        if sampling.grammar:
+            grammar = lib.llama_sampler_init_grammar(vocab, sampling.grammar.encode(), b"root")
+            if not grammar:
+                lib.llama_sampler_free(self._chain)
+                raise EngineError(f"the grammar does not parse: {_last_error()}")
+            lib.llama_sampler_chain_add(self._chain, grammar)
+        self._penalties = None
+        if sampling.repeat_penalty != 1.0:
+            self._penalties = lib.llama_sampler_init_penalties(
+                n_vocab, sampling.repeat_last_n, sampling.repeat_penalty, 0.0, 0.0
+            )
+            lib.llama_sampler_chain_add(self._chain, self._penalties)
+            for token in history[-sampling.repeat_last_n :]:
+                lib.llama_sampler_accept(self._penalties, token)
+        for part in _choosers(sampling):
+            lib.llama_sampler_chain_add(self._chain, part)
+
+    def sample(self, allowed: Sequence[int] | None) -> int:
+        if allowed is not None:
+            logits = self._logits()
+            keep = logits[list(allowed)].copy()
+            logits[:] = -np.inf
+            logits[list(allowed)] = keep
+        return int(lib.llama_sampler_sample(self._chain, self._ctx, -1))
+
+    def close(self) -> None:
+        if self._chain:
+            lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+def _choosers(sampling: Sampling) -> list[Any]:
+    if sampling.temperature <= 0:
+        return [lib.llama_sampler_init_greedy()]
+    return [
+        lib.llama_sampler_init_top_k(sampling.top_k),
+        lib.llama_sampler_init_top_p(sampling.top_p, 1),
+        lib.llama_sampler_init_min_p(sampling.min_p, 1),
+        lib.llama_sampler_init_temp(sampling.temperature),
+        lib.llama_sampler_init_dist(sampling.seed),
+    ]
+
+
+def _never() -> bool:
+    return False
+
+
+def _last_error() -> str:
+    errors = [line for line in _RING if "error" in line.lower() or "fail" in line.lower()]
+    return (errors or _RING or ["no reason given"])[-1]
+
+
+def _windows_for(n_swa: int, n_trunks: int) -> int:
+    """Sequences, and so windows, such that a tail of 2,048 tokens can be guarded beside the body's window."""
+    return 0 if n_swa == 0 else n_trunks * (2 + -(-2048 // n_swa)) + 1
+
+
+def _physical_cores() -> int:
+    return max(1, psutil.cpu_count(logical=False) or os.cpu_count() or 1)

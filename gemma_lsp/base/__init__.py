@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, cancellation, digests. Standard library only."""

@@ -1,0 +1,89 @@
+"""What the engine asks of whatever computes: one small protocol, and no assumption about what it can do.
+
+Only the engine's thread calls a backend, except `tokenize`, `piece` and `text_of`, which read the constant vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gemma_lsp.base.errors import EngineError
+from gemma_lsp.engine.messages import ModelInfo, Sampling
+from gemma_lsp.kv.plan import Capabilities
+
+
+class Aborted(EngineError):
+    """A batch was cut short by the abort check; its tokens are not in the cache."""
+
+
+class NoSlot(EngineError):
+    """The cache has no free cells for the batch; nothing was changed."""
+
+
+class Sampler(Protocol):
+    """Chooses tokens from the last batch's logits; keeps its own state (grammar, repetition, random numbers)."""
+
+    def sample(self, allowed: Sequence[int] | None) -> int:
+        """The next token, among `allowed` if given; it counts as accepted."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+
+class Backend(Protocol):
+    """One model with one context of several sequences in a unified cache. Positions are token positions."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model as users and prompts need to know it."""
+
+    @property
+    def can(self) -> Capabilities:
+        """What its cache can do."""
+
+    @property
+    def n_seq(self) -> int:
+        """Sequences that may be used, numbered from 0."""
+
+    @property
+    def n_guard(self) -> int:
+        """Sliding cells that a trunk's guard may hold; 0 where there is no window."""
+
+    @property
+    def n_slice(self) -> int:
+        """Tokens per batch at most: the unit of preemption."""
+
+    @property
+    def bos(self) -> int | None:
+        """The token that every prompt starts with, if the vocabulary asks for one."""
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Tokens of a text, without BOS. Any thread."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens. Any thread."""
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends a generation. Any thread."""
+
+    def tokens_compatible(self, text: bytes) -> list[int]:
+        """Tokens whose bytes start with `text`, and those that `text` starts with. Any thread."""
+
+    def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
+        """Computes one batch (at most `n_slice` tokens) at the sequence's end. Raises `Aborted`, `NoSlot`, `DecodeFailed`."""
+
+    def copy(self, source: int, target: int, start: int, stop: int) -> None:
+        """Lets `target` hold the cells of `source` in [start, stop) too."""
+
+    def remove(self, seq: int, start: int, stop: int) -> None:
+        """Takes the cells in [start, stop) from the sequence; stop -1 means to its end."""
+
+    def last_position(self, seq: int) -> int:
+        """The sequence's last position, -1 when empty."""
+
+    def sampler(self, sampling: Sampling, history: Sequence[int]) -> Sampler:
+        """A sampler for one answer; `history` feeds the repetition penalty."""
+
+    def close(self) -> None:
+        """Frees the model."""

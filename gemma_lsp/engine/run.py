@@ -1,0 +1,341 @@
+"""One request on its way through the engine: plan, evaluate in slices, sample. The engine's thread only.
+
+A run never holds the context: between two `step`s another run may change the trunk, and the next step plans anew.
+"""
+
+from __future__ import annotations
+
+import codecs
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gemma_lsp.base.errors import PromptTooLong
+from gemma_lsp.engine.backend import Backend, Sampler
+from gemma_lsp.engine.messages import Cost, Delta, Event, Finished, Generate, Progress, Warm
+from gemma_lsp.engine.trunk import Trunk
+from gemma_lsp.kv.plan import Plan, Policy, Wanted, plan
+
+Reply = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class Listener:
+    """Someone who waits for a run's answer; several may share one run."""
+
+    id: str
+    reply: Reply
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a run has cost so far."""
+
+    received: float = field(default_factory=time.monotonic)
+    started: float = 0.0
+    prompted: float = 0.0
+    first: float = 0.0
+    reused: int = 0
+    hidden: int = 0
+    by_region: dict[str, int] = field(default_factory=dict)
+    exact: bool = True
+
+
+class Run:
+    """State of one `Generate` or `Warm` between its steps."""
+
+    def __init__(self, request: Generate | Warm, listener: Listener, wanted: list[Wanted], backend: Backend) -> None:
+        self.request = request
+        self.listeners = [listener]
+        self._heal = b""
+        if isinstance(request, Generate) and request.heal:
+            wanted, self._heal = _healed(wanted, backend)
+        self.wanted = self._now = wanted
+        self.spent = Spent()
+        self.abandoned = ""  # why it must stop: cancelled, superseded
+        self.early = False
+        self.stand_in: Run | None = None  # the same request with its shorter prompt
+        self._backend = backend
+        self._planned_on: Trunk | None = None
+        self._planned_revision = -1
+        self._plan: Plan | None = None
+        self._at = (0, 0)
+        self._writer = _Writer(request.stop if isinstance(request, Generate) else ())
+        self._sampler: Sampler | None = None
+        self._answer = array("i")
+        self._rate: list[tuple[float, int]] = []
+        self._n_prompt = sum(len(w.tokens) for w in wanted)
+        self._body_tokens = _body_tokens(wanted)
+
+    # -- what the loop asks ----------------------------------------------------------------------------------------
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of the prompt."""
+        return self._n_prompt
+
+    @property
+    def n_needed(self) -> int:
+        """Cells that the run may fill: prompt and answer."""
+        return self._n_prompt + (self.request.max_tokens if isinstance(self.request, Generate) else 0)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the deadline has passed."""
+        limit = self.request.deadline_ms if isinstance(self.request, Generate) else 0
+        return limit > 0 and (time.monotonic() - self.spent.received) * 1000 >= limit
+
+    def step(self, trunk: Trunk, abort: Callable[[], bool]) -> str:
+        """Does one slice of work; returns the reason when the run is finished, else ""."""
+        if self.abandoned:
+            return self.abandoned
+        if self.overdue:
+            return "deadline"
+        if self._planned_on is not trunk or trunk.ledger.revision != self._planned_revision:
+            self._replan(trunk)
+        done = self._sample() if self._evaluated(trunk, abort) else ""
+        self._planned_revision = trunk.ledger.revision
+        return done
+
+    def finish(self, reason: str) -> None:
+        """Answers everyone exactly once and frees the sampler."""
+        if reason not in ("cancelled", "superseded"):
+            self._emit(self._writer.flush())
+        if self._sampler:
+            self._sampler.close()
+            self._sampler = None
+        cost = self._cost()
+        for listener in self.listeners:
+            listener.reply(Finished(id=listener.id, text=self._writer.text, reason=reason, cost=cost))
+        self.listeners = []
+
+    @property
+    def started(self) -> bool:
+        """Whether it has been planned once."""
+        return self._plan is not None
+
+    def become(self, other: Run) -> None:
+        """Goes on with the stand-in's shorter prompt."""
+        self.wanted = self._now = other.wanted
+        self._heal, self._n_prompt, self._body_tokens = other._heal, other._n_prompt, other._body_tokens
+        self.early, self.stand_in = True, None
+
+    def detach(self, listener: Listener) -> None:
+        """One of several no longer wants the answer."""
+        self.listeners.remove(listener)
+        listener.reply(Finished(id=listener.id, text=self._writer.text, reason="cancelled", cost=self._cost()))
+
+    def fail(self) -> list[Listener]:
+        """Frees the sampler and returns those who must be told."""
+        if self._sampler:
+            self._sampler.close()
+            self._sampler = None
+        told, self.listeners = self.listeners, []
+        return told
+
+    def attach(self, listener: Listener) -> None:
+        """Lets one more share the answer; it gets at once what there is."""
+        self.listeners.append(listener)
+        if self._writer.text:
+            listener.reply(Delta(id=listener.id, text=self._writer.text))
+
+    # -- evaluation ------------------------------------------------------------------------------------------------
+
+    def _replan(self, trunk: Trunk) -> None:
+        """Finds the way from what the trunk holds now; tokens already sampled are part of what is wanted."""
+        wanted = self.wanted
+        if self._answer:
+            wanted = [*wanted, Wanted("", "answer", self._answer)]
+        policy = Policy(exact_only=isinstance(self.request, Warm))
+        first = self._plan is None
+        self._plan = plan(trunk.ledger, wanted, trunk.can, policy)
+        trunk.apply(self._plan.ops)
+        self._planned_on, self._planned_revision = trunk, trunk.ledger.revision
+        self._at = (self._plan.run, self._plan.offset)
+        self._now = wanted
+        if first:
+            self.spent.started = time.monotonic()
+            self.spent.reused, self.spent.hidden = self._plan.reused, self._plan.hidden
+
+    def _evaluated(self, trunk: Trunk, abort: Callable[[], bool]) -> bool:
+        """Evaluates one batch if something is left; True when logits for the next token are there."""
+        run, offset = self._at
+        while run < len(self._now) and offset >= len(self._now[run].tokens):
+            run, offset = run + 1, 0
+        if run == len(self._now):
+            return True
+        part = self._now[run]
+        tokens = part.tokens[offset : offset + self._backend.n_slice]
+        self._batch(trunk, run, offset, tokens, abort)
+        return self._at[0] == len(self._now)
+
+    def _batch(self, trunk: Trunk, run: int, offset: int, tokens: Sequence[int], abort: Callable[[], bool]) -> None:
+        """Evaluates tokens of one segment, and of the following ones as far as they fit into the same batch."""
+        parts = [(run, offset, tokens)]
+        room, nxt = self._backend.n_slice - len(tokens), run + 1
+        while room > 0 and nxt < len(self._now) and offset + len(tokens) >= len(self._now[run].tokens):
+            more = self._now[nxt].tokens[:room]
+            parts.append((nxt, 0, more))
+            room, whole = room - len(more), len(more) == len(self._now[nxt].tokens)
+            if not whole:
+                break
+            nxt += 1
+        flat = array("i", [t for _, _, ts in parts for t in ts])
+        last_run, last_offset, last_tokens = parts[-1]
+        end = last_offset + len(last_tokens) == len(self._now[last_run].tokens) and last_run == len(self._now) - 1
+        body_end = self._body_end(trunk)
+        before = len(trunk.ledger)
+        labels = [(self._now[r], o, ts) for r, o, ts in parts]
+        trunk.evaluate_parts(labels, flat, body_end=body_end, logits=end, abort=abort)
+        self._at = (last_run, last_offset + len(last_tokens))
+        if end:
+            self._at = (len(self._now), 0)
+            self._reached_end(trunk)
+        self._account(labels, len(trunk.ledger) - before)
+
+    def _body_end(self, trunk: Trunk) -> int:
+        """Position at which the wanted body ends (or will end) in the trunk, hidden tokens before it counted."""
+        end = self._body_tokens
+        for start, stop in trunk.ledger.hidden:
+            if start < end:
+                end += stop - start
+        return end
+
+    def _reached_end(self, trunk: Trunk) -> None:
+        if not self.spent.prompted:
+            self.spent.prompted = time.monotonic()
+            self.spent.exact = trunk.ledger.exact_upto() == len(trunk.ledger)
+
+    def _account(self, labels: Sequence[tuple[Wanted, int, Sequence[int]]], n: int) -> None:
+        for part, _, tokens in labels:
+            if part.region != "answer":
+                self.spent.by_region[part.region] = self.spent.by_region.get(part.region, 0) + len(tokens)
+        now = time.monotonic()
+        self._rate = [*self._rate[-7:], (now, n)]
+        if isinstance(self.request, Warm):
+            self._report(now)
+
+    def _report(self, now: float) -> None:
+        done = sum(len(w.tokens) for w in self.wanted[: self._at[0]]) + self._at[1]
+        since = self._rate[0][0] if len(self._rate) > 1 else self.spent.started
+        n = sum(k for _, k in self._rate[1:]) or self._rate[-1][1]
+        rate = n / max(1e-6, now - since)
+        for listener in self.listeners:
+            listener.reply(Progress(id=listener.id, done=done, total=self._n_prompt, tokens_per_s=rate))
+
+    # -- sampling --------------------------------------------------------------------------------------------------
+
+    def _sample(self) -> str:
+        if not isinstance(self.request, Generate):
+            return "done"
+        if self.request.max_tokens <= 0:
+            return "length"
+        if self._sampler is None:
+            history = [t for w in self.wanted[-4:] for t in w.tokens]
+            self._sampler = self._backend.sampler(self.request.sampling, history)
+        allowed = self._backend.tokens_compatible(self._heal) if self._heal else None
+        token = self._sampler.sample(allowed)
+        if not self.spent.first:
+            self.spent.first = time.monotonic()
+        if self._backend.is_end(token):
+            return "eos"
+        self._answer.append(token)
+        self._now = [*self.wanted, Wanted("", "answer", self._answer)]
+        self._at = (len(self.wanted), len(self._answer) - 1)
+        return self._write(self._backend.piece(token))
+
+    def _write(self, piece: bytes) -> str:
+        if self._heal:
+            shared = min(len(self._heal), len(piece))
+            self._heal, piece = self._heal[shared:], piece[shared:]
+        text, stopped = self._writer.write(piece)
+        self._emit(text)
+        if stopped:
+            return "stop"
+        assert isinstance(self.request, Generate)
+        return "length" if len(self._answer) >= self.request.max_tokens else ""
+
+    def _emit(self, text: str) -> None:
+        if text:
+            for listener in self.listeners:
+                listener.reply(Delta(id=listener.id, text=text))
+
+    def _cost(self) -> Cost:
+        s, now = self.spent, time.monotonic()
+        prompted = s.prompted or now
+        return Cost(
+            prompt=self._n_prompt,
+            reused=s.reused,
+            evaluated=sum(s.by_region.values()),
+            evaluated_by_region=dict(s.by_region),
+            hidden=s.hidden,
+            generated=len(self._answer),
+            exact=s.exact,
+            early=self.early,
+            queued_ms=((s.started or now) - s.received) * 1000,
+            prompt_ms=(prompted - s.started) * 1000 if s.started else 0.0,
+            first_token_ms=((s.first or now) - s.received) * 1000,
+            total_ms=(now - s.received) * 1000,
+        )
+
+
+class _Writer:
+    """Turns bytes into text: whole code points only, and nothing that may be the start of a stop string."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stop = tuple(s for s in stop if s)
+        self._pending = ""
+        self.text = ""
+
+    def write(self, piece: bytes) -> tuple[str, bool]:
+        """Text that is certain now, and whether a stop string was met (it is not part of the text)."""
+        self._pending += self._decoder.decode(piece)
+        cut = min((at for s in self._stop if (at := self._pending.find(s)) >= 0), default=-1)
+        if cut >= 0:
+            return self._take(cut, drop_rest=True), True
+        held = max((_overlap(self._pending, s) for s in self._stop), default=0)
+        return self._take(len(self._pending) - held), False
+
+    def flush(self) -> str:
+        """What was held back and turned out not to be a stop string; half a code point is dropped."""
+        return self._take(len(self._pending))
+
+    def _take(self, n: int, *, drop_rest: bool = False) -> str:
+        text, self._pending = self._pending[:n], "" if drop_rest else self._pending[n:]
+        self.text += text
+        return text
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that starts `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def _body_tokens(wanted: Sequence[Wanted]) -> int:
+    """Tokens up to the end of the body (or of the preamble where there is no body)."""
+    total = end = 0
+    for part in wanted:
+        total += len(part.tokens)
+        if part.region in ("preamble", "body"):
+            end = total
+    return end
+
+
+def _healed(wanted: list[Wanted], backend: Backend) -> tuple[list[Wanted], bytes]:
+    """The prompt without its last token, and the bytes that the answer must therefore begin with."""
+    last = wanted[-1]
+    if len(wanted) < 2 or not last.tokens or not (head := backend.piece(last.tokens[-1])):
+        return wanted, b""
+    short = [Wanted(last.key + "/healed", last.region, last.tokens[:-1])] if len(last.tokens) > 1 else []
+    return [*wanted[:-1], *short], head
+
+
+def check_fits(run: Run, n_ctx: int) -> None:
+    """Raises `PromptTooLong` if the run can never fit."""
+    if run.n_needed > n_ctx:
+        raise PromptTooLong(
+            f"the request needs {run.n_needed} tokens and the context holds {n_ctx}; "
+            "select less text, lower index.budget_tokens or raise model.n_ctx"
+        )

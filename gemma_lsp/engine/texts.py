@@ -1,0 +1,44 @@
+"""Tokens by content address: texts travel and are tokenised once. Locked; any thread may use it."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from gemma_lsp.engine.messages import SegmentRef
+
+MAX_TOKENS = 4_000_000  # 16 MB of tokens; guessed, several times the largest context
+
+
+class TokenStore:
+    """Least-recently-used cache of tokenised segments."""
+
+    def __init__(self, tokenize: Callable[[str, bool], list[int]], max_tokens: int = MAX_TOKENS) -> None:
+        self._tokenize = tokenize
+        self._max = max_tokens
+        self._held = 0
+        self._tokens: OrderedDict[str, array[int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def missing(self, refs: Iterable[SegmentRef], texts: dict[str, str]) -> tuple[str, ...]:
+        """Keys that are neither tokenised nor among `texts`, each once."""
+        with self._lock:
+            return tuple(dict.fromkeys(r.key for r in refs if r.key not in self._tokens and r.key not in texts))
+
+    def tokens(self, ref: SegmentRef, texts: dict[str, str]) -> array[int]:
+        """The segment's tokens; its text must be known."""
+        with self._lock:
+            found = self._tokens.get(ref.key)
+            if found is not None:
+                self._tokens.move_to_end(ref.key)
+                return found
+        made = array("i", self._tokenize(texts[ref.key], ref.special))
+        with self._lock:
+            self._tokens[ref.key] = made
+            self._held += len(made)
+            while self._held > self._max and len(self._tokens) > 1:
+                _, old = self._tokens.popitem(last=False)
+                self._held -= len(old)
+        return made

@@ -1,0 +1,101 @@
+"""One resident sequence with its guard and attic, and the carrying out of plans on it. The engine's thread only.
+
+Invariant: after every method the ledger equals what the backend holds, or the trunk is empty on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gemma_lsp.base.errors import DecodeFailed
+from gemma_lsp.engine.backend import Aborted, Backend
+from gemma_lsp.kv.guard import Share, guard_ops
+from gemma_lsp.kv.ledger import Ledger
+from gemma_lsp.kv.plan import Clear, Hide, Op, Reveal, Rewind, Wanted
+
+
+class Trunk:
+    """Sequences `seq` (attended to), `guard` (shares window cells) and `attic` (holds hidden cells)."""
+
+    def __init__(self, backend: Backend, seq: int, guard: int, attic: int) -> None:
+        self._backend = backend
+        self.seq, self._guard, self._attic = seq, guard, attic
+        self.ledger = Ledger(backend.info.n_swa)
+        # A sequence without an attic of its own has nowhere to keep what it hides.
+        self.can = replace(backend.can, hide=backend.can.hide and attic != seq)
+
+    @property
+    def sequences(self) -> tuple[int, int, int]:
+        """The three sequence numbers."""
+        return self.seq, self._guard, self._attic
+
+    def apply(self, ops: Sequence[Op]) -> None:
+        """Carries out the operations of a plan."""
+        for op in ops:
+            match op:
+                case Clear():
+                    self.clear()
+                case Rewind(length):
+                    for seq in (self.seq, self._guard, self._attic):
+                        self._backend.remove(seq, length, -1)
+                    self.ledger.rewind(length)
+                case Hide(start, stop):
+                    self._backend.copy(self.seq, self._attic, start, stop)
+                    self._backend.remove(self.seq, start, stop)
+                    self.ledger.hide(start, stop)
+                case Reveal(start, stop):
+                    self._backend.copy(self._attic, self.seq, start, stop)
+                    self._backend.remove(self._attic, start, stop)
+                    self.ledger.reveal(start, stop)
+
+    def clear(self) -> None:
+        """Empties all three sequences."""
+        for seq in (self.seq, self._guard, self._attic):
+            self._backend.remove(seq, -1, -1)
+        self.ledger.clear()
+
+    def evaluate_parts(
+        self,
+        parts: Sequence[tuple[Wanted, int, Sequence[int]]],
+        flat: Sequence[int],
+        *,
+        body_end: int,
+        logits: bool,
+        abort: Callable[[], bool],
+    ) -> None:
+        """Appends one batch made of (segment, offset, tokens) parts; `flat` is their concatenation.
+
+        After `Aborted` and `NoSlot` the trunk is as before; after `DecodeFailed` it is empty.
+        """
+        self._share(body_end)
+        start = len(self.ledger)
+        try:
+            self._backend.evaluate(self.seq, start, flat, logits, abort)
+        except Aborted:
+            self.ledger.lose(start)
+            self._verify()
+            raise
+        except DecodeFailed:
+            self.clear()
+            raise
+        self.ledger.lose(start)
+        for part, offset, tokens in parts:
+            self.ledger.append(part.key, part.region, tokens)
+            if part.key and offset + len(tokens) == len(part.tokens):
+                self.ledger.complete(part.key, len(part.tokens))
+
+    def _share(self, body_end: int) -> None:
+        if self._guard == self.seq:  # the side sequence is never rewound
+            return
+        for op in guard_ops(self.ledger, body_end, self._backend.n_guard):
+            if isinstance(op, Share):
+                self._backend.copy(self.seq, self._guard, op.start, op.stop)
+                self.ledger.guard(op.start, op.stop)
+            else:
+                self._backend.remove(self._guard, op.start, op.stop)
+                self.ledger.unguard(op.start, op.stop)
+
+    def _verify(self) -> None:
+        if self._backend.last_position(self.seq) != len(self.ledger) - 1:
+            self.clear()
