@@ -106,7 +106,11 @@ class Engine:
             self._wake.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        self._vocabulary.shutdown(wait=True, cancel_futures=True)
+        self._vocabulary.shutdown(wait=True)
+        with self._wake:
+            for request, reply in self._waiting.values():
+                reply(Failed(id=request.id, error="EngineUnavailable", message="the engine has stopped"))
+            self._waiting.clear()
 
     # -- admission (under the lock) --------------------------------------------------------------------------------
 

@@ -1,0 +1,203 @@
+"""An engine client over any transport of messages. Only the event loop's thread may use it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from gemma_lsp.base.errors import ENGINE_ERRORS, EngineError, EngineUnavailable
+from gemma_lsp.engine.client import GenerateOptions
+from gemma_lsp.engine.core import Engine
+from gemma_lsp.engine.messages import (
+    Cancel,
+    Count,
+    Counted,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    Generate,
+    Loading,
+    LoadFailed,
+    ModelInfo,
+    NeedTexts,
+    Progress,
+    PutTexts,
+    Ready,
+    Request,
+    SegmentRef,
+    Status,
+    StatusReport,
+    Warm,
+)
+from gemma_lsp.prompt.segments import Prompt, Segment
+
+
+class AskingClient:
+    """Implements `EngineClient`; a subclass supplies `_send` and calls `deliver` and `lost`.
+
+    Invariant: every request that was sent is either answered through its queue or told by `lost`.
+    """
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._pending: dict[str, tuple[asyncio.Queue[Event], dict[str, str]]] = {}
+        self._model: ModelInfo | None = None
+        self._ready: asyncio.Future[ModelInfo] | None = None
+        self.on_loading: Callable[[float], None] = lambda fraction: None
+
+    def _send(self, request: Request) -> None:
+        raise EngineUnavailable("the engine is not connected")
+
+    # -- EngineClient ----------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model once it is loaded."""
+        return self._model
+
+    async def ready(self) -> ModelInfo:
+        """Waits for the model."""
+        return await asyncio.shield(self._waiting())
+
+    async def count(self, segments: Sequence[Segment]) -> list[int]:
+        """Tokens of each segment."""
+        async for event in self._ask(Count(id=self._new_id(), segments=_refs(segments)), segments):
+            if isinstance(event, Counted):
+                return list(event.counts)
+        raise EngineError("the engine did not count")
+
+    async def generate(
+        self, workspace: str, prompt: Prompt, options: GenerateOptions
+    ) -> AsyncIterator[Delta | Finished]:
+        """Streams an answer; see `EngineClient`."""
+        request = Generate(
+            id=self._new_id(),
+            workspace=workspace,
+            prompt=_refs(prompt),
+            priority=int(options.priority),
+            max_tokens=options.max_tokens,
+            stop=options.stop,
+            sampling=options.sampling,
+            heal=options.heal,
+            deadline_ms=options.deadline_ms,
+            supersedes=options.supersedes,
+            early=_refs(options.early),
+            early_over=options.early_over,
+        )
+        async for event in self._ask(request, (*prompt, *options.early)):
+            if isinstance(event, Delta | Finished):
+                yield event
+
+    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+        """Makes a prompt resident; see `EngineClient`."""
+        async for event in self._ask(Warm(id=self._new_id(), workspace=workspace, prompt=_refs(prompt)), prompt):
+            if isinstance(event, Progress):
+                on_progress(event)
+            elif isinstance(event, Finished):
+                return event
+        raise EngineError("the engine did not finish")
+
+    async def status(self) -> StatusReport:
+        """The engine's state."""
+        async for event in self._ask(Status(id=self._new_id()), ()):
+            if isinstance(event, StatusReport):
+                return event
+        raise EngineError("the engine did not report")
+
+    async def close(self) -> None:
+        """Fails what is pending."""
+        self.lost("the engine was closed")
+
+    # -- transport -------------------------------------------------------------------------------------------------
+
+    def deliver(self, event: Event) -> None:
+        """An event came in."""
+        match event:
+            case Loading(fraction=fraction):
+                self.on_loading(fraction)
+            case Ready(model=model):
+                self._model = model
+                if not self._waiting().done():
+                    self._waiting().set_result(model)
+            case LoadFailed(error=name, message=message):
+                if not self._waiting().done():
+                    self._waiting().set_exception(ENGINE_ERRORS.get(name, EngineError)(message))
+                    self._waiting().exception()  # looked at, so that nobody is told of an unread failure
+            case NeedTexts(id=id_, keys=keys):
+                if id_ in self._pending:
+                    texts = self._pending[id_][1]
+                    self._send(PutTexts(texts={key: texts[key] for key in keys if key in texts}))
+            case _:
+                if event.id in self._pending:
+                    self._pending[event.id][0].put_nowait(event)
+
+    def lost(self, why: str) -> None:
+        """The transport is gone: whoever waits is told, and a later `ready` waits for the next engine."""
+        for id_, (queue, _) in self._pending.items():
+            queue.put_nowait(Failed(id=id_, error="EngineUnavailable", message=why))
+        self._model = None
+        if self._ready and not self._ready.done():
+            self._ready.set_exception(EngineUnavailable(why))
+            self._ready.exception()
+        self._ready = None
+
+    async def _ask(self, request: Generate | Warm | Count | Status, segments: Sequence[Segment]) -> AsyncIterator[Event]:
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._pending[request.id] = (queue, {s.key: s.text for s in segments})
+        ended = False
+        try:
+            self._send(request)
+            while not ended:
+                event = await queue.get()
+                ended = isinstance(event, Failed | Finished | Counted | StatusReport)
+                if isinstance(event, Failed):
+                    raise ENGINE_ERRORS.get(event.error, EngineError)(event.message)
+                yield event
+        finally:
+            del self._pending[request.id]
+            if not ended:
+                self._quietly(Cancel(id=request.id))
+
+    def _quietly(self, request: Request) -> None:
+        try:
+            self._send(request)
+        except EngineUnavailable:
+            pass  # the request died with its engine
+
+    def _waiting(self) -> asyncio.Future[ModelInfo]:
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_future()
+        return self._ready
+
+    def _new_id(self) -> str:
+        return str(next(self._ids))
+
+
+class LocalClient(AskingClient):
+    """An engine in this process: tests, and commands that need no second process."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        engine.watch(self._reply)
+
+    def _send(self, request: Request) -> None:
+        self._engine.submit(request, self._reply)
+
+    def _reply(self, event: Event) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self.deliver, event)
+        except RuntimeError:
+            pass  # the loop has ended, and with it everyone who waited
+
+    async def close(self) -> None:
+        """Stops the engine."""
+        await super().close()
+        await asyncio.to_thread(self._engine.close)
+
+
+def _refs(segments: Sequence[Segment]) -> tuple[SegmentRef, ...]:
+    return tuple(SegmentRef(s.key, s.region.value, s.special) for s in segments)

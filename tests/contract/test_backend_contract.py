@@ -1,0 +1,191 @@
+"""One suite for the fake and for llama.cpp: what the engine relies on, tried call by call.
+
+The llama.cpp half runs on the default model (Gemma 3 270M, a windowed cache); equality is asked of the same slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gemma_lsp.backends.fake import FakeBackend
+from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
+from gemma_lsp.engine.backend import Aborted, Backend
+from gemma_lsp.engine.messages import Sampling
+from gemma_lsp.models.default_model import default_model
+
+TEXT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\ndef mul(a, b):\n    return"
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def llama() -> Iterator[LlamaBackend]:
+    backend = LlamaBackend(LlamaOptions(path=str(default_model()), n_ctx=4096, n_batch=128))
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(params=["fake", "llama"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    if request.param == "fake":
+        yield FakeBackend(n_swa=128, n_slice=128, n_ctx=4096)
+        return
+    real: LlamaBackend = request.getfixturevalue("llama")
+    yield real
+    for seq in range(real.n_seq):
+        real.remove(seq, -1, -1)
+
+
+def prompt(backend: Backend, text: str = TEXT) -> list[int]:
+    head = [] if backend.bos is None else [backend.bos]
+    return [*head, *backend.tokenize(text, False)]
+
+
+def feed(backend: Backend, seq: int, tokens: list[int], start: int = 0, size: int = 64) -> None:
+    for at in range(0, len(tokens), size):
+        part = tokens[at : at + size]
+        backend.evaluate(seq, start + at, part, at + size >= len(tokens), never)
+
+
+def answer(backend: Backend, seq: int, end: int, n: int = 6) -> list[int]:
+    """Greedy tokens after what was fed; the sequence is rewound to `end` afterwards."""
+    sampler, out = backend.sampler(Sampling(), []), []
+    for i in range(n):
+        out.append(sampler.sample(None))
+        if backend.is_end(out[-1]):
+            break
+        backend.evaluate(seq, end + i, [out[-1]], True, never)
+    sampler.close()
+    backend.remove(seq, end, -1)
+    return out
+
+
+def test_text_survives_tokenisation(backend: Backend) -> None:
+    """The pieces of a text's tokens are the text."""
+    for text in (TEXT, "naïve = 'λ 🙂'\n", "<|turn>user\n"):
+        assert b"".join(backend.piece(t) for t in backend.tokenize(text, False)).decode() == text
+
+
+def test_repository_text_never_becomes_a_control_token(backend: Backend) -> None:
+    """A marker in a source file stays text."""
+    tokens = backend.tokenize("<end_of_turn><eos><bos>", False)
+    assert not any(backend.is_end(t) for t in tokens)
+    assert backend.bos not in tokens
+
+
+def test_positions_must_follow_each_other(backend: Backend) -> None:
+    """A gap at the end of a sequence is refused, not guessed."""
+    feed(backend, 0, prompt(backend))
+    with pytest.raises(Exception, match=r".+"):
+        backend.evaluate(0, 1000, prompt(backend)[:4], False, never)
+
+
+def test_a_rewind_gives_the_same_answer(backend: Backend) -> None:
+    """Removing the tail and feeding it again changes nothing."""
+    tokens = prompt(backend)
+    feed(backend, 0, tokens[:-4])
+    feed(backend, 0, tokens[-4:], len(tokens) - 4)
+    first = answer(backend, 0, len(tokens))
+    backend.remove(0, len(tokens) - 4, -1)
+    feed(backend, 0, tokens[-4:], len(tokens) - 4)
+    assert answer(backend, 0, len(tokens)) == first
+
+
+def test_a_hidden_range_is_not_seen_and_comes_back_exact(backend: Backend) -> None:
+    """Cells moved to another sequence leave a gap that decoding accepts; moved back, the answer is the old one."""
+    tokens = prompt(backend)
+    cut = (10, 30)
+    feed(backend, 0, tokens[:-1])
+    feed(backend, 0, tokens[-1:], len(tokens) - 1)
+    first = answer(backend, 0, len(tokens))
+    backend.copy(0, 2, *cut)
+    backend.remove(0, *cut)
+    assert backend.last_position(0) == len(tokens) - 1
+    backend.remove(0, len(tokens) - 1, -1)
+    feed(backend, 0, tokens[-1:], len(tokens) - 1)
+    answer(backend, 0, len(tokens))
+    backend.copy(2, 0, *cut)
+    backend.remove(2, *cut)
+    backend.remove(0, len(tokens) - 1, -1)
+    feed(backend, 0, tokens[-1:], len(tokens) - 1)
+    assert answer(backend, 0, len(tokens)) == first
+
+
+def test_an_aborted_batch_leaves_nothing(backend: Backend) -> None:
+    """After an abort the sequence ends where it ended, and goes on as if nothing had happened."""
+    tokens = prompt(backend)
+    feed(backend, 0, tokens[:-8])
+    with pytest.raises(Aborted):
+        backend.evaluate(0, len(tokens) - 8, tokens[-8:], True, lambda: True)
+    assert backend.last_position(0) == len(tokens) - 9
+    feed(backend, 0, tokens[-8:], len(tokens) - 8)
+    after_abort = answer(backend, 0, len(tokens))
+    backend.remove(0, -1, -1)
+    feed(backend, 0, tokens[:-8])
+    feed(backend, 0, tokens[-8:], len(tokens) - 8)
+    assert answer(backend, 0, len(tokens)) == after_abort
+
+
+def test_sequences_do_not_see_each_other(backend: Backend) -> None:
+    """The side sequence's answer is the same whether or not a trunk is resident."""
+    tokens = prompt(backend, "x = 1\ny =")
+    feed(backend, 3, tokens)
+    alone = answer(backend, 3, len(tokens))
+    backend.remove(3, -1, -1)
+    feed(backend, 0, prompt(backend))
+    feed(backend, 3, tokens)
+    assert answer(backend, 3, len(tokens)) == alone
+
+
+def test_a_guarded_window_survives_a_long_tail(backend: Backend) -> None:
+    """Cells that a second sequence shares are not recycled: after a tail of several windows the rewind is exact."""
+    n_swa = backend.info.n_swa
+    body = prompt(backend, TEXT * (1 + n_swa // 40))
+    feed(backend, 0, body[:-1])
+    feed(backend, 0, body[-1:], len(body) - 1)
+    backend.copy(0, 1, max(0, len(body) - n_swa), len(body))
+    first = answer(backend, 0, len(body), 3)
+    tail = backend.tokenize("# and so on, word after word\n" * (3 * n_swa // 8), False)[: 3 * n_swa]
+    feed(backend, 0, tail, len(body))
+    backend.remove(0, len(body) - 1, -1)
+    backend.remove(1, len(body) - 1, -1)
+    feed(backend, 0, body[-1:], len(body) - 1)
+    assert answer(backend, 0, len(body), 3) == first
+
+
+def test_healing_offers_every_way_to_spell_the_text(backend: Backend) -> None:
+    """Compatible tokens start with the text or are a start of it; each first byte agrees."""
+    found = backend.tokens_compatible(b"ret")
+    assert found
+    assert all(p.startswith(b"ret") or b"ret".startswith(p) for p in map(backend.piece, found))
+
+
+def test_allowed_tokens_are_kept_to(backend: Backend) -> None:
+    """A constrained choice is among the allowed ones."""
+    feed(backend, 0, prompt(backend))
+    sampler = backend.sampler(Sampling(), [])
+    allowed = backend.tokens_compatible(b"q")
+    assert sampler.sample(allowed) in allowed
+    sampler.close()
+
+
+def test_a_grammar_is_kept_to(llama: LlamaBackend) -> None:
+    """llama.cpp's grammar sampler confines the answer."""
+    for seq in range(llama.n_seq):
+        llama.remove(seq, -1, -1)
+    tokens = prompt(llama)
+    feed(llama, 0, tokens)
+    sampler, text, end = llama.sampler(Sampling(grammar='root ::= "yes" | "no"'), []), b"", len(tokens)
+    for i in range(8):
+        token = sampler.sample(None)
+        if llama.is_end(token):
+            break
+        text += llama.piece(token)
+        llama.evaluate(0, end + i, [token], True, never)
+    sampler.close()
+    assert text in (b"yes", b"no")
+    llama.remove(0, -1, -1)
