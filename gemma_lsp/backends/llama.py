@@ -148,7 +148,8 @@ class LlamaBackend:
         ctx = lib.llama_init_from_model(self._model, params)
         if not ctx:
             raise ModelTooLarge(
-                f"a context of {o.n_ctx} tokens does not fit ({_last_error()}); set model.n_ctx lower or model.kv_type to q8_0"
+                f"a context of {o.n_ctx} tokens does not fit ({_last_error()}); "
+                "set model.n_ctx lower or model.kv_type to q8_0"
             )
         return ctx
 
@@ -176,7 +177,7 @@ class LlamaBackend:
             eos=self._raw_piece(lib.llama_vocab_eos(self._vocab)).decode("utf-8", "replace"),
             fim={k: self._raw_piece(t).decode("utf-8", "replace") for k, t in fim.items() if t >= 0},
             devices=gpu,
-            gpu_layers=min(max(self._options.gpu_layers, 0) if self._options.gpu_layers >= 0 else 999, 999) if gpu else 0,
+            gpu_layers=_offloaded(self._options.gpu_layers, int(lib.llama_model_n_layer(self._model))) if gpu else 0,
             threads=self._threads,
             memory={"weights": int(lib.llama_model_size(self._model))},
             build=build_info(),
@@ -371,6 +372,11 @@ def _choosers(sampling: Sampling) -> list[Any]:
         lib.llama_sampler_init_temp(sampling.temperature),
         lib.llama_sampler_init_dist(sampling.seed),
     ]
+
+
+def _offloaded(asked: int, n_layers: int) -> int:
+    """Layers on the GPU, the output layer counted."""
+    return n_layers + 1 if asked < 0 else min(asked, n_layers + 1)
 
 
 def _never() -> bool:

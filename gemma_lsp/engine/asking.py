@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -18,8 +19,8 @@ from gemma_lsp.engine.messages import (
     Failed,
     Finished,
     Generate,
-    Loading,
     LoadFailed,
+    Loading,
     ModelInfo,
     NeedTexts,
     Progress,
@@ -86,9 +87,15 @@ class AskingClient:
             early=_refs(options.early),
             early_over=options.early_over,
         )
+        text, cancelled = "", False
         async for event in self._ask(request, (*prompt, *options.early)):
             if isinstance(event, Delta | Finished):
                 yield event
+            if isinstance(event, Delta) and options.enough and not cancelled:
+                text += event.text
+                cancelled = options.enough(text)
+                if cancelled:
+                    self._quietly(Cancel(id=request.id))
 
     async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
         """Makes a prompt resident; see `EngineClient`."""
@@ -143,7 +150,9 @@ class AskingClient:
             self._ready.exception()
         self._ready = None
 
-    async def _ask(self, request: Generate | Warm | Count | Status, segments: Sequence[Segment]) -> AsyncIterator[Event]:
+    async def _ask(
+        self, request: Generate | Warm | Count | Status, segments: Sequence[Segment]
+    ) -> AsyncIterator[Event]:
         queue: asyncio.Queue[Event] = asyncio.Queue()
         self._pending[request.id] = (queue, {s.key: s.text for s in segments})
         ended = False
@@ -161,10 +170,8 @@ class AskingClient:
                 self._quietly(Cancel(id=request.id))
 
     def _quietly(self, request: Request) -> None:
-        try:
+        with contextlib.suppress(EngineUnavailable):  # the request died with its engine
             self._send(request)
-        except EngineUnavailable:
-            pass  # the request died with its engine
 
     def _waiting(self) -> asyncio.Future[ModelInfo]:
         if self._ready is None:
@@ -188,10 +195,8 @@ class LocalClient(AskingClient):
         self._engine.submit(request, self._reply)
 
     def _reply(self, event: Event) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it everyone who waited
             self._loop.call_soon_threadsafe(self.deliver, event)
-        except RuntimeError:
-            pass  # the loop has ended, and with it everyone who waited
 
     async def close(self) -> None:
         """Stops the engine."""

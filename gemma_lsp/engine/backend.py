@@ -71,7 +71,10 @@ class Backend(Protocol):
         """Tokens whose bytes start with `text`, and those that `text` starts with. Any thread."""
 
     def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
-        """Computes one batch (at most `n_slice` tokens) at the sequence's end. Raises `Aborted`, `NoSlot`, `DecodeFailed`."""
+        """Computes one batch (at most `n_slice` tokens) at the sequence's end.
+
+        Raises `Aborted` and `NoSlot` (nothing was added) and `DecodeFailed` (the sequence is no longer to be trusted).
+        """
 
     def copy(self, source: int, target: int, start: int, stop: int) -> None:
         """Lets `target` hold the cells of `source` in [start, stop) too."""

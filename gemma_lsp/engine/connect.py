@@ -88,7 +88,9 @@ class SocketClient(AskingClient):
             if process.poll() not in (None, 0):
                 raise EngineUnavailable(f"the engine did not start: {_last_line(self._address)}")
             await asyncio.sleep(0.05)
-        raise EngineUnavailable(f"the engine did not answer within {START_LIMIT_S:.0f} s; its log is {self._address.log}")
+        raise EngineUnavailable(
+            f"the engine did not answer within {START_LIMIT_S:.0f} s; its log is {self._address.log}"
+        )
 
 
 async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -21,8 +21,8 @@ from gemma_lsp.engine.messages import (
     Failed,
     Finished,
     Generate,
-    Loading,
     LoadFailed,
+    Loading,
     NeedTexts,
     PutTexts,
     Ready,
@@ -85,7 +85,8 @@ class Engine:
         with self._wake:
             match request:
                 case _ if self._closed:
-                    reply(Failed(id=getattr(request, "id", ""), error="EngineUnavailable", message="the engine has stopped"))
+                    id_ = getattr(request, "id", "")
+                    reply(Failed(id=id_, error="EngineUnavailable", message="the engine has stopped"))
                 case PutTexts(texts=texts):
                     self._texts.update(texts)
                     self._admit_waiting()
@@ -135,7 +136,8 @@ class Engine:
 
     def _admit(self, request: Generate | Warm | Count, reply: Reply, texts: dict[str, str]) -> None:
         try:
-            assert self._store and self._backend
+            assert self._store
+            assert self._backend
             if isinstance(request, Count):
                 counts = tuple(len(self._store.tokens(r, texts)) for r in request.segments)
                 reply(Counted(id=request.id, counts=counts))
@@ -149,7 +151,8 @@ class Engine:
             reply(_failed(request.id, error))
 
     def _wanted(self, refs: tuple[SegmentRef, ...], texts: dict[str, str]) -> list[Wanted]:
-        assert self._store and self._backend
+        assert self._store
+        assert self._backend
         bos = self._backend.bos
         head = [Wanted("bos", "preamble", (bos,))] if bos is not None else []
         body = [Wanted(r.key, r.region, self._store.tokens(r, texts)) for r in refs]
@@ -329,13 +332,17 @@ class Engine:
         side = self._trunks[SIDE]
         if trunk is not side and len(side.ledger) and len(side.ledger) + run.n_needed > self._backend.info.n_ctx:
             side.clear()
-        while sum(len(t.ledger) for t in self._trunks.values() if t is not trunk) + run.n_needed > self._backend.info.n_ctx:
+        while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
             if not self._evict(trunk):
                 break
         return trunk
 
+    def _others(self, trunk: Trunk) -> int:
+        """Cells that other trunks and the side sequence fill."""
+        return sum(len(t.ledger) for t in self._trunks.values() if t is not trunk)
+
     def _evict(self, keep: Trunk) -> bool:
-        """Empties the least recently used other trunk; False when there is none. Hidden cells of `keep` go last."""
+        """Empties the least recently used other trunk; False when there is none."""
         for trunk in self._trunks.values():
             if trunk is not keep and len(trunk.ledger):
                 trunk.clear()

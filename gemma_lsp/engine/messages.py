@@ -93,7 +93,7 @@ class PutTexts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """Stop the request `id`; it is answered by `Finished(reason="cancelled")` with what there is. Not answered itself."""
+    """Stop the request `id`, which is answered by `Finished(reason="cancelled")` with what there is. Has no answer."""
 
     id: str
 

@@ -42,7 +42,7 @@ _KINDS: dict[str, type[Any]] = {
 
 def encode(message: messages.Request | messages.Event) -> bytes:
     """The whole frame of a message."""
-    body = json.dumps({"is": type(message).__name__, **_CONVERTER.unstructure(message)}).encode("utf-8", "surrogatepass")
+    body = json.dumps({"is": type(message).__name__, **_CONVERTER.unstructure(message)}).encode()
     return HEADER.pack(len(body)) + body
 
 

@@ -1,0 +1,68 @@
+"""The active hole: the region of one file that is being edited and therefore stands in the tail, not in the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gemma_lsp.syntax.types import ParsedFile
+from gemma_lsp.text import Span, Text
+
+HOLE_CHARS = 3000  # about 1K tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """`span`: whole lines of the current text. `outside`: keys of the chunks that still stand in the body.
+
+    What is outside was fixed when the hole opened: a quote typed inside may make a parser see the rest of the file
+    differently, and that must not reach the body.
+    """
+
+    path: str
+    symbol: str
+    span: Span
+    outside: frozenset[str]
+    text: Text
+
+
+def open_hole(parsed: ParsedFile, keys: tuple[str, ...], offset: int) -> Hole:
+    """The chunk at `offset` with as many neighbours as fit. `keys` are the chunks' segment keys, in order."""
+    chunks = parsed.chunks
+    if not chunks:
+        return Hole(path=parsed.path, symbol="", span=Span(0, 0), outside=frozenset(), text=parsed.text)
+    at = next((i for i, c in enumerate(chunks) if offset < c.span.end), len(chunks) - 1)
+    first = last = at
+    room = HOLE_CHARS - len(chunks[at].span)
+    grown = True
+    while grown:
+        grown = False
+        if first > 0 and len(chunks[first - 1].span) <= room // 2:
+            first, grown = first - 1, True
+            room -= len(chunks[first].span)
+        if last + 1 < len(chunks) and len(chunks[last + 1].span) <= room:
+            last, grown = last + 1, True
+            room -= len(chunks[last].span)
+    inside = frozenset(keys[first : last + 1])
+    outside = frozenset((*keys[:first], *keys[last + 1 :]))
+    return Hole(
+        path=parsed.path,
+        symbol=chunks[at].symbol,
+        span=Span(chunks[first].span.start, chunks[last].span.end),
+        outside=outside - inside,
+        text=parsed.text,
+    )
+
+
+def moved_hole(hole: Hole, text: Text, offset: int | None) -> Hole | None:
+    """The same hole after an edit inside it; None if the edit or the focus lies outside."""
+    old, new = hole.text.content, text.content
+    tail = len(old) - hole.span.end
+    if len(new) < hole.span.start + tail:
+        return None
+    same_head = old[: hole.span.start] == new[: hole.span.start]
+    same_tail = tail == 0 or old[-tail:] == new[-tail:]
+    span = Span(hole.span.start, len(new) - tail)
+    focused = offset is None or span.start <= offset <= span.end
+    if not (same_head and same_tail and focused):
+        return None
+    return Hole(path=hole.path, symbol=hole.symbol, span=span, outside=hole.outside, text=text)

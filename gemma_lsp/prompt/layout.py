@@ -1,0 +1,188 @@
+"""The body: which files stand in the prompt, in which form, in which order, and why. Pure; any thread.
+
+Forms: in full, as an outline (signatures and docstrings), as one line of names, or not at all. The order is
+stable files first, because whatever changes costs what stands to its right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from gemma_lsp.prompt.frame import file_header
+from gemma_lsp.prompt.segments import Region, Segment
+from gemma_lsp.syntax.index import Index
+from gemma_lsp.syntax.order import EditOdds, relevance, stable_order
+from gemma_lsp.syntax.skeleton import map_line, skeleton
+from gemma_lsp.syntax.types import ParsedFile
+
+BYTES_PER_TOKEN = 2.9  # Python through Gemma's tokeniser; measured, see docs/design/llama-facts.md
+KEEP_BONUS = 1.25  # a file that is in full already loses its place only to one a quarter more relevant; guessed
+Counter = Callable[[Sequence[Segment]], list[int]]
+
+
+class Form(StrEnum):
+    """How a file stands in the body."""
+
+    FULL = "full"
+    SKELETON = "skeleton"
+    MAP = "map"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutOptions:
+    """What the layout depends on beside the index. `previous` gives the hysteresis."""
+
+    budget_tokens: int
+    open_paths: tuple[str, ...] = ()
+    recent_paths: tuple[str, ...] = ()
+    volatility: Mapping[str, float] = field(default_factory=dict)
+    previous: Layout | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """One file's place in the body.
+
+    `chunks` are the segments after the header; `keys` names, for each of them, the chunk (by its full text's key) that
+    it stands for, or "" where it stands for the whole file.
+    """
+
+    path: str
+    form: Form
+    reason: str
+    header: Segment | None
+    chunks: tuple[Segment, ...]
+    keys: tuple[str, ...]
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The body in order, absent files last. `n_tokens` is the body's size as counted or estimated."""
+
+    entries: tuple[FileEntry, ...]
+    n_tokens: int
+    budget: int
+
+    @cached_property
+    def by_path(self) -> dict[str, FileEntry]:
+        """Entries by path."""
+        return {entry.path: entry for entry in self.entries}
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The body's segments in order."""
+        return tuple(s for e in self.entries for s in (*((e.header,) if e.header else ()), *e.chunks))
+
+
+def estimate(segments: Sequence[Segment]) -> list[int]:
+    """Token counts guessed from the length, until the engine has counted."""
+    return [max(1, round(len(s.text.encode()) / BYTES_PER_TOKEN)) for s in segments]
+
+
+def chunk_segments(parsed: ParsedFile) -> tuple[Segment, ...]:
+    """A file's chunks as body segments, one each; they end their last line, so that the next header starts one."""
+    return tuple(Segment(Region.BODY, _whole_lines(parsed.text.slice(chunk.span))) for chunk in parsed.chunks)
+
+
+def _whole_lines(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"
+
+
+def candidates(index: Index) -> tuple[Segment, ...]:
+    """Every segment that a layout of this index may use: what to have counted beforehand."""
+    found: list[Segment] = []
+    for path in index.files:
+        for form in (Form.FULL, Form.SKELETON, Form.MAP):
+            header, chunks, _ = _draft(index, path, form)
+            found += [header, *chunks] if header else chunks
+    return tuple(dict.fromkeys(found))
+
+
+def plan_layout(index: Index, options: LayoutOptions, count: Counter = estimate) -> Layout:
+    """Chooses forms within the budget and the order. Deterministic for the same arguments."""
+    sizes = {path: _sizes(index, path, count) for path in index.files}
+    rank = _rank(index, options)
+    forms, reasons = _choose(sizes, rank, options)
+    recency = {path: 1 / (1 + place) for place, path in enumerate(options.recent_paths)}
+    odds = EditOdds(volatility=options.volatility, open_paths=frozenset(options.open_paths), recency=recency)
+    order = stable_order(index, odds)
+    entries = [_entry(index, path, forms[path], reasons[path], sizes[path]) for path in order]
+    present = [e for e in entries if e.form is not Form.ABSENT]
+    absent = [e for e in entries if e.form is Form.ABSENT]
+    return Layout((*present, *absent), sum(e.n_tokens for e in present), options.budget_tokens)
+
+
+def _rank(index: Index, options: LayoutOptions) -> list[str]:
+    """Paths, the most relevant to the work at hand first."""
+    focus = tuple(dict.fromkeys((*options.open_paths, *options.recent_paths)))
+    score = dict(relevance(index, focus))
+    if options.previous:
+        for entry in options.previous.entries:
+            if entry.form is Form.FULL and entry.path in score:
+                score[entry.path] *= KEEP_BONUS
+    first = dict.fromkeys(options.recent_paths, 1) | dict.fromkeys(options.open_paths, 0)
+    return sorted(index.files, key=lambda p: (first.get(p, 2), -score.get(p, 0.0), p))
+
+
+def _choose(
+    sizes: Mapping[str, Mapping[Form, int]], rank: Sequence[str], options: LayoutOptions
+) -> tuple[dict[str, Form], dict[str, str]]:
+    """Every file as an outline if that fits, then the most relevant ones in full."""
+    budget = options.budget_tokens
+    if sum(s[Form.FULL] for s in sizes.values()) <= budget:
+        return dict.fromkeys(sizes, Form.FULL), dict.fromkeys(sizes, "the whole repository fits")
+    forms, left = dict.fromkeys(sizes, Form.ABSENT), budget
+    reasons = dict.fromkeys(sizes, "no room in the budget")
+    for form in (Form.MAP, Form.SKELETON, Form.FULL):
+        for place, path in enumerate(rank):
+            extra = sizes[path][form] - (sizes[path][forms[path]] if forms[path] is not Form.ABSENT else 0)
+            previous_form = Form.ABSENT if form is Form.MAP else Form.MAP if form is Form.SKELETON else Form.SKELETON
+            cheaper = extra <= 0 and forms[path] is not Form.ABSENT
+            if (forms[path] is previous_form or cheaper) and extra <= left:
+                forms[path], left = form, left - extra
+                reasons[path] = _reason(path, form, place, len(rank), options)
+    return forms, reasons
+
+
+def _reason(path: str, form: Form, place: int, n: int, options: LayoutOptions) -> str:
+    if path in options.open_paths:
+        return "open in the editor"
+    if path in options.recent_paths:
+        return "edited recently"
+    return f"relevance {place + 1} of {n}" + ("" if form is Form.FULL else ", no room for more")
+
+
+def _draft(index: Index, path: str, form: Form) -> tuple[Segment | None, tuple[Segment, ...], tuple[str, ...]]:
+    """Header, segments and the keys of the chunks that they stand for."""
+    parsed = index.files[path]
+    if form is Form.FULL:
+        chunks = tuple(s for s in chunk_segments(parsed) if s.text.strip())
+        return Segment(Region.BODY, file_header(path)), chunks, tuple(s.key for s in chunks)
+    if form is Form.SKELETON:
+        short = zip(skeleton(parsed), chunk_segments(parsed), strict=True)
+        pairs = [(Segment(Region.BODY, _whole_lines(text)), whole.key) for text, whole in short if text.strip()]
+        header = Segment(Region.BODY, file_header(path, "outline"))
+        return header, tuple(s for s, _ in pairs), tuple(k for _, k in pairs)
+    if form is Form.MAP:
+        return None, (Segment(Region.BODY, _whole_lines(map_line(parsed))),), ("",)
+    return None, (), ()
+
+
+def _sizes(index: Index, path: str, count: Counter) -> dict[Form, int]:
+    sizes = {Form.ABSENT: 0}
+    for form in (Form.MAP, Form.SKELETON, Form.FULL):
+        header, chunks, _ = _draft(index, path, form)
+        sizes[form] = sum(count((header, *chunks) if header else chunks))
+    return sizes
+
+
+def _entry(index: Index, path: str, form: Form, reason: str, sizes: Mapping[Form, int]) -> FileEntry:
+    header, chunks, keys = _draft(index, path, form)
+    return FileEntry(
+        path=path, form=form, reason=reason, header=header, chunks=chunks, keys=keys, n_tokens=sizes[form]
+    )

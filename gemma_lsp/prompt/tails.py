@@ -1,0 +1,232 @@
+"""The end of a prompt: the code around the cursor, or a request about code, in the form that the model's kind needs.
+
+Three kinds: fill-in-the-middle tokens, a chat template, or neither (a document that the model continues).
+Deliberately not here: what to ask about (features) and what becomes of the answer (generate). Pure; any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gemma_lsp.prompt.frame import FILE_MARK, Frame, file_header
+from gemma_lsp.prompt.segments import Prompt, Region, Segment
+
+SUFFIX_CHARS = 1500  # about 500 tokens; read again on each key by models that want the suffix last; guessed
+SUFFIX_LINES = 30
+
+_FENCE = "```"
+_NEXT_FILE = "\n" + FILE_MARK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The text around a cursor as far as the tail gives it: `before` starts with a line, `after` ends with one."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionTail:
+    """What follows the head. `heal`: the cursor may stand inside a token. `stop`: where the model leaves the code."""
+
+    segments: Prompt
+    heal: bool
+    stop: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTail:
+    """What follows the head. `opener` was put into the model's mouth and is the start of its answer."""
+
+    segments: Prompt
+    opener: str
+    stop: tuple[str, ...]
+
+
+class Asked(StrEnum):
+    """What is asked about a selection."""
+
+    BUG = "bug"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Whole lines of a file; `first_line` counts from 1, `symbol` is the definition around them or ""."""
+
+    path: str
+    symbol: str
+    first_line: int
+    lines: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """The place in words: "rates.py, lines 3 to 5"."""
+        last = self.first_line + len(self.lines) - 1
+        lines = f"line {last}" if last == self.first_line else f"lines {self.first_line} to {last}"
+        return f"{self.path}, {lines}"
+
+    @property
+    def numbered(self) -> str:
+        """The lines with their numbers, each with its line end."""
+        width = len(str(self.first_line + len(self.lines) - 1))
+        numbered = enumerate(self.lines, self.first_line)
+        return "".join(f"{n:>{width}} | {line}".rstrip() + "\n" for n, line in numbered)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A line of a file, without its indentation."""
+
+    path: str
+    text: str
+
+
+def completion_tail(frame: Frame, place: Place) -> CompletionTail:
+    """The tail of a completion. Typing changes only the end of one segment: what stands before stays as it is."""
+    if all(frame.fim.get(kind) for kind in ("prefix", "suffix", "middle")):
+        return _fim_tail(frame, place)
+    return _chat_tail(frame, place) if frame.chat else _plain_tail(place)
+
+
+def hole_tail(path: str, text: str) -> Prompt:
+    """The text that was taken out of the body, as every request must give it back."""
+    if not text:
+        return ()
+    return (Segment(Region.HOLE, file_header(path)), Segment(Region.HOLE, text if text.endswith("\n") else text + "\n"))
+
+
+def explain_tail(
+    frame: Frame,
+    selection: Selection,
+    *,
+    asked: Asked,
+    reported: Sequence[str],
+    callers: Sequence[Quote],
+    thinking: bool,
+) -> RequestTail:
+    """Asks about a selection. A base model is shown less: it copies what it sees last."""
+    if not frame.chat:
+        return _explain_document(selection, asked, reported)
+    parts = [f"In {selection.where}:\n\n{_FENCE}python\n{selection.numbered}{_FENCE}\n"]
+    if reported:
+        parts.append("Reported there:\n" + "".join(f"- {line}\n" for line in reported))
+    if callers:
+        parts.append("It is called here:\n" + "".join(f"- `{q.path}`: `{q.text}`\n" for q in callers))
+    parts += [_EXPLAIN[asked], _CITE]
+    return _chat_request(frame, "\n".join(parts), thinking=thinking)
+
+
+def question_tail(frame: Frame, question: str, *, thinking: bool) -> RequestTail:
+    """Asks a free question about the repository."""
+    if frame.chat:
+        return _chat_request(frame, f"{question.strip()}\n\n{_CITE}", thinking=thinking)
+    text = f"\n# Questions and answers\n\n## Question: {' '.join(question.split())}\n\nAnswer:"
+    return RequestTail(segments=(Segment(Region.REQUEST, text),), opener="", stop=("\n#",))
+
+
+def review_tail(frame: Frame, selection: Selection) -> RequestTail:
+    """Asks for findings in one definition; the grammar of the answer is the feature's."""
+    code = "".join(line + "\n" for line in selection.lines)
+    if frame.chat:
+        text = f"Review this code from {selection.where}:\n\n{_FENCE}python\n{code}{_FENCE}\n\n{_REVIEW}"
+        return _chat_request(frame, text, thinking=False)
+    name = selection.symbol or selection.path
+    text = f"\n# Code review of {name}\n\n{_FENCE}python\n{code}{_FENCE}\n\nThe line with a bug (or none): "
+    return RequestTail(segments=(Segment(Region.REQUEST, text),), opener="", stop=())
+
+
+_EXPLAIN = {
+    Asked.BUG: (
+        "Explain the bug in these lines: what is wrong, why, with which input it shows, and the smallest fix. "
+        "If you see no bug, say so."
+    ),
+    Asked.CODE: "Explain what these lines do, what they rely on and who relies on them.",
+}
+_CITE = "When you refer to code, give the file and quote one line of it as it stands there, like this: `path`: `line`."
+_REVIEW = (
+    "List the bugs that are certain: quote the faulty line exactly as it stands there, and say in one sentence what is "
+    'wrong with it. Answer in JSON: {"findings": [{"quote": ..., "message": ..., "severity": ...}]}. '
+    "If nothing is wrong, the list is empty."
+)
+
+
+def _fim_tail(frame: Frame, place: Place) -> CompletionTail:
+    """Prefix, suffix, middle: the order in which such models are trained."""
+    separator = frame.fim.get("separator", "")
+    header = (
+        (Segment(Region.HOLE, separator, special=True), Segment(Region.HOLE, place.path + "\n"))
+        if separator
+        else (Segment(Region.HOLE, file_header(place.path)),)
+    )
+    segments = (
+        *header,
+        Segment(Region.HOLE, frame.fim["prefix"], special=True),
+        Segment(Region.HOLE, place.before),
+        Segment(Region.REQUEST, frame.fim["suffix"], special=True),
+        Segment(Region.REQUEST, _clipped(place.after)),
+        Segment(Region.REQUEST, frame.fim["middle"], special=True),
+    )
+    return CompletionTail(segments=_filled(segments), heal=False, stop=(_NEXT_FILE,))
+
+
+def _plain_tail(place: Place) -> CompletionTail:
+    """The file up to the cursor. The suffix stays out: a base model that has just read it writes it again."""
+    segments = (Segment(Region.HOLE, file_header(place.path)), Segment(Region.HOLE, place.before))
+    return CompletionTail(segments=_filled(segments), heal=_may_heal(place.before), stop=(_NEXT_FILE,))
+
+
+def _chat_tail(frame: Frame, place: Place) -> CompletionTail:
+    """First what follows the cursor's line, which typing does not change; then an answer begun with the code so far."""
+    _, _, below = place.after.partition("\n")
+    below = _clipped(below)
+    rest = f"Further down the file goes on like this:\n\n{_FENCE}python\n{below}\n{_FENCE}\n\n" if below.strip() else ""
+    text = f"{frame.request_open}{rest}Continue the code of {place.path}. Write nothing that stands further down.\n"
+    segments = (
+        Segment(Region.REQUEST, text),
+        *frame.close(thinking=False, prefill=f"{_FENCE}python\n{place.before}"),
+    )
+    return CompletionTail(segments=segments, heal=_may_heal(place.before), stop=("\n" + _FENCE, _NEXT_FILE))
+
+
+def _chat_request(frame: Frame, text: str, *, thinking: bool) -> RequestTail:
+    request = Segment(Region.REQUEST, frame.request_open + text)
+    return RequestTail(segments=(request, *frame.close(thinking=thinking)), opener="", stop=(_NEXT_FILE,))
+
+
+def _explain_document(selection: Selection, asked: Asked, reported: Sequence[str]) -> RequestTail:
+    """A report that has been begun: the model goes on with its first sentence."""
+    subject = f"The function `{selection.symbol.rpartition('.')[2]}`" if selection.symbol else "The code"
+    about = f"{selection.symbol} in {selection.path}" if selection.symbol else selection.path
+    title, heading, opener = {
+        Asked.BUG: ("Bug report", "What is wrong with this code", f"{subject} fails when"),
+        Asked.CODE: ("Notes", "What this code does", subject),
+    }[asked]
+    notes = "".join(f"- {line}\n" for line in reported)
+    text = (
+        f"\n# {title}: {about}\n\nThe code in question, {selection.where}:\n\n"
+        f"{_FENCE}python\n{selection.numbered}{_FENCE}\n\n{notes}\n## {heading}\n\n"
+    )
+    segments = (Segment(Region.REQUEST, text), Segment(Region.REQUEST, opener))
+    return RequestTail(segments=segments, opener=opener, stop=("\n#",))
+
+
+def _may_heal(before: str) -> bool:
+    """Whether the last token may be one that goes on: always, but right after a line end."""
+    return bool(before) and not before.endswith("\n")
+
+
+def _clipped(after: str) -> str:
+    """The start of what follows the cursor, cut at a line."""
+    lines = after[:SUFFIX_CHARS].split("\n")
+    if len(after) > SUFFIX_CHARS and len(lines) > 1:
+        lines.pop()
+    return "\n".join(lines[:SUFFIX_LINES])
+
+
+def _filled(segments: Sequence[Segment]) -> Prompt:
+    return tuple(segment for segment in segments if segment.text)

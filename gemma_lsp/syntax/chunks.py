@@ -1,0 +1,180 @@
+"""Cuts a file into chunks: runs of whole lines that tile it exactly. Pure; never fails, whatever the text.
+
+The cuts follow the symbols, so that an edit inside one function leaves every other chunk's text as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gemma_lsp.syntax.types import Chunk, ChunkKind, Symbol, SymbolKind
+from gemma_lsp.text import Span, Text
+
+LONG_CHUNK = 6_000
+"""Code points above which a chunk is split (guessed: some 2,000 tokens, what an edit in it would cost)."""
+
+PROSE_CHUNK = 1_500
+"""Code points that a chunk of prose is filled up to (guessed)."""
+
+StatementLines = Callable[[Span], Mapping[int, int]]
+"""Lines inside a span on which a statement begins, with its column: the smaller, the further out it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A new chunk begins at this line."""
+
+    line: int
+    kind: ChunkKind
+    symbol: str
+
+
+def python_chunks(text: Text, symbols: Sequence[Symbol], statement_lines: StatementLines) -> tuple[Chunk, ...]:
+    """The chunks of a Python file."""
+    cuts = _without_blank_runs(text, sorted(_definition_cuts(text, symbols), key=lambda cut: cut.line))
+    chunks: list[Chunk] = []
+    for cut, end in _until_next(text, cuts):
+        for span in _split_long(text, cut.line, end, statement_lines):
+            chunks.append(Chunk(kind=cut.kind, symbol=cut.symbol, span=span))
+    return tuple(chunks)
+
+
+def prose_chunks(text: Text) -> tuple[Chunk, ...]:
+    """The chunks of anything else: at headings and blank lines, `PROSE_CHUNK` code points at most where it can."""
+    starts, n_lines = [0], _n_lines(text)
+    for line in range(1, n_lines):
+        filled = text.line_starts[line] - text.line_starts[starts[-1]]
+        next_length = _paragraph_length(text, line, n_lines)
+        after_blank = not text.line(line - 1).strip()
+        full = filled + next_length > PROSE_CHUNK
+        heading = filled > PROSE_CHUNK // 4 and _is_heading(text, line)
+        if (after_blank and full) or heading or filled > 2 * PROSE_CHUNK:
+            starts.append(line)
+    ends = [*starts[1:], n_lines]
+    spans = [_lines_span(text, start, end) for start, end in zip(starts, ends, strict=True)]
+    return tuple(Chunk(kind=ChunkKind.PROSE, symbol="", span=span) for span in spans if len(span))
+
+
+def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
+    """Where a definition of the module or of a class begins, and where it ends."""
+    yield _Cut(0, ChunkKind.HEAD, "")
+    classes: dict[str, Symbol] = {}
+    for symbol in symbols:
+        if symbol.kind is SymbolKind.VARIABLE:
+            continue
+        scope = classes.get(symbol.qualified.rpartition(".")[0])
+        if not _is_member(text, symbol, scope):
+            continue
+        start, end = text.position(symbol.span.start).line, text.position(symbol.span.end).line + 1
+        yield _Cut(_comments_above(text, start), _kind(symbol), symbol.qualified)
+        yield _Cut(end, ChunkKind.STATEMENTS, scope.qualified if scope else "")
+        if symbol.kind is SymbolKind.CLASS:
+            classes[symbol.qualified] = symbol
+
+
+def _is_member(text: Text, symbol: Symbol, scope: Symbol | None) -> bool:
+    """Whether the definition stands directly in the module, or directly in a class that is cut itself."""
+    start = text.position(symbol.span.start)
+    if text.line(start.line)[: start.column].strip():
+        return False
+    if "." not in symbol.qualified:
+        return start.column == 0
+    if scope is None or not scope.span.start <= symbol.span.start < scope.span.end:
+        return False
+    body = text.position(scope.body.start)
+    return start.column == body.column and body.line > text.position(scope.signature.end).line - 1
+
+
+def _kind(symbol: Symbol) -> ChunkKind:
+    if symbol.kind is SymbolKind.CLASS:
+        return ChunkKind.CLASS_HEAD
+    return ChunkKind.METHOD if symbol.kind is SymbolKind.METHOD else ChunkKind.FUNCTION
+
+
+def _comments_above(text: Text, line: int) -> int:
+    """The first of the comment lines that stand directly above a line, at its own indentation."""
+    indent = _indent(text.line(line))
+    while line > 0:
+        above = text.line(line - 1)
+        if not above.lstrip().startswith("#") or _indent(above) != indent:
+            break
+        line -= 1
+    return line
+
+
+def _without_blank_runs(text: Text, cuts: list[_Cut]) -> list[_Cut]:
+    """Cuts with one a line at most; what would hold blank lines alone stays with the chunk before it."""
+    kept: list[_Cut] = []
+    n_lines = _n_lines(text)
+    for at, cut in enumerate(cuts):
+        end = cuts[at + 1].line if at + 1 < len(cuts) else n_lines
+        blank = all(not text.line(line).strip() for line in range(cut.line, min(end, n_lines)))
+        if cut.line >= n_lines or (blank and kept) or cut.line >= end:
+            continue
+        kept.append(cut)
+    return kept or [_Cut(0, ChunkKind.HEAD, "")]
+
+
+def _until_next(text: Text, cuts: list[_Cut]) -> Iterator[tuple[_Cut, int]]:
+    first = _Cut(0, cuts[0].kind, cuts[0].symbol)  # leading blank lines go with the first chunk
+    starts = [first, *cuts[1:]]
+    for at, cut in enumerate(starts):
+        yield cut, starts[at + 1].line if at + 1 < len(starts) else _n_lines(text)
+
+
+def _split_long(text: Text, start: int, end: int, statement_lines: StatementLines) -> Iterator[Span]:
+    """The lines [start, end) as one span, or as several that are cut before statements where they are too long."""
+    if len(_lines_span(text, start, end)) > LONG_CHUNK:
+        columns = statement_lines(_lines_span(text, start, end))
+        while len(_lines_span(text, start, end)) > LONG_CHUNK:
+            stop = _best_stop(text, start, end, columns)
+            yield _lines_span(text, start, stop)
+            if stop == end:
+                return
+            start = stop
+    if start < end:
+        yield _lines_span(text, start, end)
+
+
+def _best_stop(text: Text, start: int, end: int, columns: Mapping[int, int]) -> int:
+    """Where the piece that begins at `start` ends: before the outermost statement that leaves it well filled."""
+    limit = text.line_starts[start] + LONG_CHUNK
+    last = min(end, max(start + 1, bisect_right(text.line_starts, limit) - 1))
+    filled = bisect_left(text.line_starts, limit - LONG_CHUNK // 2)
+    candidates = [line for line in range(max(start + 1, filled), last + 1) if line in columns]
+    candidates = candidates or [line for line in range(start + 1, last + 1) if line in columns]
+    return min(candidates, key=lambda line: (columns[line], -line), default=last)
+
+
+def _lines_span(text: Text, start: int, end: int) -> Span:
+    stop = text.line_starts[end] if end < text.n_lines else len(text.content)
+    return Span(text.line_starts[start], stop)
+
+
+def _n_lines(text: Text) -> int:
+    """Lines that hold something: the empty one after a last line end is none."""
+    return text.n_lines - (1 if text.line_starts[-1] == len(text.content) and text.n_lines > 1 else 0)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _paragraph_length(text: Text, line: int, n_lines: int) -> int:
+    start = text.line_starts[line]
+    while line < n_lines and text.line(line).strip():
+        line += 1
+        if text.line_span(line).start - start > PROSE_CHUNK:
+            break
+    return text.line_span(line).start - start
+
+
+def _is_heading(text: Text, line: int) -> bool:
+    """A heading of Markdown or TOML, or an underlined one."""
+    own = text.line(line)
+    underline = text.line(line + 1)
+    underlined = bool(own.strip()) and re.fullmatch(r"(={3,}|-{3,})\s*", underline) is not None
+    return underlined or re.match(r"#{1,6} |\[[^\]]+\]\s*$", own) is not None

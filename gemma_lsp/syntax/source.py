@@ -1,0 +1,48 @@
+"""One text as tree-sitter sees it: UTF-8 bytes, with the way back to code points. Lives as long as one parse."""
+
+from __future__ import annotations
+
+from array import array
+from functools import cached_property
+from itertools import accumulate
+
+from tree_sitter import Node, Point
+
+from gemma_lsp.text import Span, Text
+
+_IS_LEADING = bytes(0 if 0x80 <= byte < 0xC0 else 1 for byte in range(256))
+
+
+class Source:
+    """A text with its bytes. For ASCII text bytes and code points are the same, and nothing is built."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self.data = text.content.encode("utf-8", "surrogatepass")
+        self.ascii = len(self.data) == len(text.content)
+
+    @cached_property
+    def code_points(self) -> array[int]:
+        """Code points before each byte; one more entry than bytes."""
+        return array("I", accumulate(self.data.translate(_IS_LEADING), initial=0))
+
+    def offset(self, byte: int) -> int:
+        """Code-point offset of a byte that starts a code point."""
+        return byte if self.ascii else self.code_points[byte]
+
+    def offsets(self, at: array[int]) -> array[int]:
+        """`offset` of many."""
+        return at if self.ascii else array("I", map(self.code_points.__getitem__, at))
+
+    def byte(self, offset: int) -> int:
+        """Byte offset of a code point."""
+        return offset if self.ascii else len(self.text.content[:offset].encode("utf-8", "surrogatepass"))
+
+    def point(self, byte: int) -> Point:
+        """Row and byte column, as `Tree.edit` wants them."""
+        line_start = self.data.rfind(b"\n", 0, byte) + 1
+        return Point(self.data.count(b"\n", 0, byte), byte - line_start)
+
+    def span(self, node: Node) -> Span:
+        """The node's code points."""
+        return Span(self.offset(node.start_byte), self.offset(node.end_byte))

@@ -1,0 +1,91 @@
+"""An immutable text with its line index. Any thread may read it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+
+from gemma_lsp.base.digest import digest_text
+from gemma_lsp.text.spans import Edit, Position, Span
+
+
+class Text:
+    """Immutable content with '\\n' line ends; offsets and columns are code points.
+
+    Invariant: `content` holds no '\\r' and no lone surrogate (`Text.normalised` sees to it).
+    """
+
+    def __init__(self, content: str) -> None:
+        self.content = content
+
+    @classmethod
+    def normalised(cls, raw: str) -> Text:
+        """The text with CRLF and CR turned into LF and lone surrogates into U+FFFD."""
+        if "\r" in raw:
+            raw = raw.replace("\r\n", "\n").replace("\r", "\n")
+        if not raw.isascii():
+            raw = raw.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return cls(raw)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the whole content."""
+        return digest_text(self.content)
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        """Offset of the first code point of each line; a text that ends in '\\n' has an empty last line."""
+        lengths = map(len, self.content.split("\n"))  # five times as fast as a loop over find()
+        starts = list(accumulate(map((1).__add__, lengths), initial=0))
+        starts.pop()
+        return starts
+
+    @property
+    def n_lines(self) -> int:
+        """Number of lines, at least 1."""
+        return len(self.line_starts)
+
+    def line_span(self, line: int) -> Span:
+        """The line without its '\\n'. A line past the end is the empty span at the end."""
+        starts = self.line_starts
+        if line >= len(starts):
+            return Span(len(self.content), len(self.content))
+        end = starts[line + 1] - 1 if line + 1 < len(starts) else len(self.content)
+        return Span(starts[line], end)
+
+    def line(self, line: int) -> str:
+        """The line's text without its '\\n'."""
+        return self.slice(self.line_span(line))
+
+    def slice(self, span: Span) -> str:
+        """The code points of `span`."""
+        return self.content[span.start : span.end]
+
+    def offset(self, position: Position) -> int:
+        """Offset of a position; past a line's end it is the line's end, past the last line the text's end."""
+        span = self.line_span(max(0, position.line))
+        return min(span.start + max(0, position.column), span.end)
+
+    def position(self, offset: int) -> Position:
+        """Line and column of an offset, clamped to the text."""
+        offset = min(max(0, offset), len(self.content))
+        line = bisect_right(self.line_starts, offset) - 1
+        return Position(line, offset - self.line_starts[line])
+
+    def with_edits(self, edits: Sequence[Edit]) -> Text:
+        """The text after edits whose spans all refer to this text and do not overlap."""
+        content = self.content
+        for edit in sorted(edits, key=lambda e: (e.span.start, e.span.end), reverse=True):
+            content = content[: edit.span.start] + edit.text + content[edit.span.end :]
+        return Text(content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and other.content == self.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+    def __repr__(self) -> str:
+        return f"Text({len(self.content)} code points, {self.n_lines} lines)"

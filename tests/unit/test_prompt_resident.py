@@ -1,0 +1,188 @@
+"""The prompt after edits: what is masked, what is told again, and where the hole is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.prompt.frame import frame_for
+from gemma_lsp.prompt.layout import Form, LayoutOptions, candidates, chunk_segments, plan_layout
+from gemma_lsp.prompt.resident import Focus, Resident
+from gemma_lsp.prompt.segments import Prompt, Region
+from gemma_lsp.syntax.index import Index, build
+from gemma_lsp.text import Text
+from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
+
+MODEL = ModelInfo(
+    path="m.gguf", name="m", architecture="gemma3", n_ctx=8192, n_ctx_train=8192, n_vocab=10, n_swa=0, n_tail=1024
+)
+PAD = "".join(f"    total += {i} * {i}\n" for i in range(80))
+FILES = {
+    "shop/rates.py": f'"""Rates."""\n\nLIMIT = 30\n\n\ndef rate(kg):\n    total = 0\n{PAD}    return kg * LIMIT\n',
+    "shop/quotes.py": "from shop.rates import rate\n\n\ndef quote(kg):\n    return rate(kg) + 1\n\n\n"
+    f"def long_one(total):\n{PAD}    return total\n\n\ndef last():\n    return 2\n",
+    "README.md": "# Shop\n\nSells.\n",
+}
+
+
+def index_of(files: dict[str, str]) -> Index:
+    return build(WorkspaceSnapshot(root=Path("/w"), name="shop", files={p: Text(t) for p, t in files.items()}))
+
+
+def edited(index: Index, path: str, old: str, new: str) -> Index:
+    text = index.snapshot.files[path].content
+    assert old in text
+    return index.with_changes(index.snapshot.with_changes({path: Text(text.replace(old, new, 1))}))
+
+
+def text_of(prompt: Prompt, *regions: Region) -> str:
+    return "".join(s.text for s in prompt if not regions or s.region in regions)
+
+
+@pytest.fixture
+def index() -> Index:
+    return index_of(FILES)
+
+
+@pytest.fixture
+def resident(index: Index) -> Resident:
+    layout = plan_layout(index, LayoutOptions(budget_tokens=100_000))
+    return Resident.start(layout, index, frame_for(MODEL, "shop"))
+
+
+def focus(index: Index, path: str, text: str) -> Focus:
+    return Focus(path, index.snapshot.files[path].content.index(text))
+
+
+def test_the_body_holds_every_file_once(resident: Resident, index: Index) -> None:
+    """Each chunk of each file stands in the body, under one header a file."""
+    body = text_of(resident.head(), Region.BODY)
+    for path, parsed in index.files.items():
+        assert body.count(f"### file: {path}\n") == 1
+        assert all(s.text in body for s in chunk_segments(parsed) if s.text.strip())
+    assert not resident.errata
+
+
+def test_typing_changes_nothing_before_the_tail(resident: Resident, index: Index) -> None:
+    """While the edits stay inside the hole the shared head is the same, segment by segment."""
+    index = edited(index, "shop/quotes.py", "rate(kg) + 1", "rate(kg) + 2")
+    one = resident.with_index(index, focus(index, "shop/quotes.py", "rate(kg) + 2"))
+    index = edited(index, "shop/quotes.py", "rate(kg) + 2", "rate(kg) + 23")
+    two = one.with_index(index, focus(index, "shop/quotes.py", "rate(kg) + 23"))
+    assert one.head() == two.head()
+    assert two.hole
+    assert "rate(kg) + 23" in index.files["shop/quotes.py"].text.slice(two.hole.span)
+
+
+def test_the_text_being_edited_stands_nowhere_in_the_head(resident: Resident, index: Index) -> None:
+    """Neither its old form nor its new one: the tail shows it."""
+    index = edited(index, "shop/quotes.py", "rate(kg) + 1", "rate(kg) + 2")
+    after = resident.with_index(index, focus(index, "shop/quotes.py", "rate(kg) + 2"))
+    assert "def quote" not in text_of(after.head())
+
+
+def test_an_open_quote_does_not_ripple_through_the_file(resident: Resident, index: Index) -> None:
+    """Half-typed code makes a parser see the rest differently; the body does not follow."""
+    index = edited(index, "shop/quotes.py", "rate(kg) + 1", "rate(kg) + 1")
+    one = resident.with_index(index, focus(index, "shop/quotes.py", "rate(kg) + 1"))
+    index = edited(index, "shop/quotes.py", "rate(kg) + 1", 'rate(kg) + """1')
+    two = one.with_index(index, focus(index, "shop/quotes.py", '"""1'))
+    assert one.head() == two.head()
+
+
+def test_leaving_the_hole_tells_the_change_once(resident: Resident, index: Index) -> None:
+    """The changed chunk is masked and told behind the body; the new hole is elsewhere."""
+    index = edited(index, "shop/rates.py", "LIMIT = 30", "LIMIT = 70")
+    one = resident.with_index(index, focus(index, "shop/rates.py", "LIMIT = 70"))
+    assert not one.errata
+    two = one.with_index(index, focus(index, "shop/quotes.py", "return 2"))
+    assert [e.path for e in two.errata] == ["shop/rates.py"]
+    assert "LIMIT = 70" in text_of(two.head(), Region.ERRATA)
+    assert "LIMIT = 30" not in text_of(two.head())
+    assert text_of(two.head(), Region.BODY).count("def rate") == 1
+
+
+def test_an_edit_elsewhere_without_focus_is_told_at_once(resident: Resident, index: Index) -> None:
+    """A file changed on disk becomes an erratum, the open hole stays."""
+    one = resident.with_index(index, focus(index, "shop/quotes.py", "return 2"))
+    index = edited(index, "shop/rates.py", "LIMIT = 30", "LIMIT = 70")
+    two = one.with_index(index, None)
+    assert [e.path for e in two.errata] == ["shop/rates.py"]
+    assert two.hole
+    assert two.hole.path == "shop/quotes.py"
+
+
+def test_an_edit_taken_back_leaves_nothing_behind(resident: Resident, index: Index) -> None:
+    """Back to the old text: the chunk is revealed, the erratum is gone, the head is the first one."""
+    changed = edited(index, "shop/rates.py", "LIMIT = 30", "LIMIT = 70")
+    back = edited(changed, "shop/rates.py", "LIMIT = 70", "LIMIT = 30")
+    after = resident.with_index(changed, None).with_index(back, None)
+    assert after.head() == resident.head()
+
+
+def test_errata_keep_their_place(resident: Resident, index: Index) -> None:
+    """A later change is told after an earlier one; a repeated change moves to the end."""
+    index = edited(index, "shop/rates.py", "LIMIT = 30", "LIMIT = 70")
+    one = resident.with_index(index, None)
+    index = edited(index, "README.md", "Sells.", "Buys.")
+    two = one.with_index(index, None)
+    assert [e.path for e in two.errata] == ["shop/rates.py", "README.md"]
+    index = edited(index, "shop/rates.py", "LIMIT = 70", "LIMIT = 71")
+    three = two.with_index(index, None)
+    assert [e.path for e in three.errata] == ["README.md", "shop/rates.py"]
+
+
+def test_deleted_and_new_files_are_told(resident: Resident, index: Index) -> None:
+    """A deletion is said in words; a new file is shown."""
+    gone = index.with_changes(index.snapshot.with_changes({"README.md": None, "shop/new.py": Text("def fresh(): ...\n")}))
+    after = resident.with_index(gone, None)
+    errata = text_of(after.head(), Region.ERRATA)
+    assert "### file: README.md (deleted)\n" in errata
+    assert "### file: shop/new.py (changed)\ndef fresh(): ...\n" in errata
+    assert "# Shop" not in text_of(after.head(), Region.BODY)
+
+
+def test_much_that_changed_asks_for_a_new_layout(resident: Resident, index: Index) -> None:
+    """A rewritten file makes the resident stale; a one-line change does not."""
+    small = edited(index, "README.md", "Sells.", "Buys.")
+    assert not resident.with_index(small, None).stale
+    big = edited(index, "shop/rates.py", PAD, PAD.replace("total", "whole"))
+    assert resident.with_index(big, None).stale
+
+
+def test_a_budget_keeps_outlines(index: Index) -> None:
+    """Over budget, what is open stands in full and the rest as outlines; nothing exceeds the budget."""
+    layout = plan_layout(index, LayoutOptions(budget_tokens=1200, open_paths=("shop/rates.py",)))
+    forms = {e.path: e.form for e in layout.entries}
+    assert forms["shop/rates.py"] is Form.FULL
+    assert forms["shop/quotes.py"] is Form.SKELETON
+    assert layout.n_tokens <= 1200
+    assert "return rate(kg)" not in "".join(s.text for s in layout.segments)
+
+
+def test_a_changed_chunk_of_an_outlined_file_is_told_in_full(index: Index) -> None:
+    """Only the outline of the changed chunk is masked."""
+    layout = plan_layout(index, LayoutOptions(budget_tokens=1200, open_paths=("shop/rates.py",)))
+    resident = Resident.start(layout, index, frame_for(MODEL, "shop"))
+    after = resident.with_index(edited(index, "shop/quotes.py", "+ 1", "+ 5"), None)
+    assert "rate(kg) + 5" in text_of(after.head(), Region.ERRATA)
+    assert "def last" in text_of(after.head(), Region.BODY)
+    assert "def quote" not in text_of(after.head(), Region.BODY)
+
+
+def test_no_budget_holds_nothing(index: Index) -> None:
+    """Whatever the budget, it is kept; a tiny one leaves files out and says why."""
+    for budget in (0, 5, 40, 300):
+        layout = plan_layout(index, LayoutOptions(budget_tokens=budget))
+        assert layout.n_tokens <= budget
+        assert {e.path for e in layout.entries} == set(FILES)
+        assert all(e.reason for e in layout.entries)
+
+
+def test_every_segment_of_a_layout_is_a_candidate(index: Index) -> None:
+    """What is counted beforehand is all that a layout can need."""
+    known = set(candidates(index))
+    for budget in (40, 300, 1200, 100_000):
+        assert set(plan_layout(index, LayoutOptions(budget_tokens=budget)).segments) <= known
