@@ -7,6 +7,7 @@ exactly if their digests are; and a sliding cell behind its window is recycled a
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -153,6 +154,23 @@ class FakeBackend:
 
     def last_position(self, seq: int) -> int:
         return max((c.position for c in self._cells if seq in c.seqs), default=-1)
+
+    @property
+    def identity(self) -> str:
+        return f"fake {self._info.n_swa}"
+
+    def save(self, seq: int) -> bytes:
+        end = self.last_position(seq) + 1
+        keep = end - self._info.n_swa
+        cells = sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position)
+        return json.dumps(
+            [[c.position, c.token, c.content.hex(), seq in c.sliding and c.position > keep] for c in cells]
+        ).encode()
+
+    def load(self, seq: int, state: bytes | memoryview) -> bool:
+        for position, token, content, sliding in json.loads(bytes(state)):
+            self._cells.append(_Cell(position, token, bytes.fromhex(content), {seq}, {seq} if sliding else set()))
+        return True
 
     def sampler(self, sampling: Sampling, history: Sequence[int]) -> FakeSampler:
         return FakeSampler(self)

@@ -12,6 +12,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
@@ -19,6 +20,7 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 import psutil
 
+from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelInvalid, ModelTooLarge
 from gemma_lsp.engine.backend import Aborted, NoSlot
 from gemma_lsp.engine.messages import ModelInfo, Sampling
@@ -71,8 +73,17 @@ def supports_gpu() -> bool:
     return bool(lib.llama_supports_gpu_offload())
 
 
-def devices() -> tuple[str, ...]:
-    """Names of the GPUs that llama.cpp sees, by its own registry (ggml-backend.h)."""
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU as llama.cpp sees it; memory in bytes, 0 where it does not say."""
+
+    name: str
+    free: int
+    total: int
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """The GPUs that llama.cpp sees, by its own registry (ggml-backend.h)."""
     try:
         import llama_cpp._ggml as ggml
 
@@ -84,10 +95,23 @@ def devices() -> tuple[str, ...]:
         handle.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
         handle.ggml_backend_dev_description.restype = ctypes.c_char_p
         found = [handle.ggml_backend_dev_get(i) for i in range(handle.ggml_backend_dev_count())]
-        gpus = [d for d in found if handle.ggml_backend_dev_type(d) in (1, 2)]  # GPU, integrated GPU
-        return tuple(handle.ggml_backend_dev_description(d).decode() for d in gpus)
+        return tuple(_gpu(handle, d) for d in found if handle.ggml_backend_dev_type(d) in (1, 2))  # GPU, integrated GPU
     except (ImportError, AttributeError):
-        return ("GPU",) if supports_gpu() else ()
+        return (Gpu("GPU", 0, 0),) if supports_gpu() else ()
+
+
+def _gpu(handle: Any, device: Any) -> Gpu:
+    free, total = ctypes.c_size_t(0), ctypes.c_size_t(0)
+    pointer = ctypes.POINTER(ctypes.c_size_t)
+    handle.ggml_backend_dev_memory.restype = None
+    handle.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, pointer, pointer]
+    handle.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    return Gpu(handle.ggml_backend_dev_description(device).decode(), free.value, total.value)
+
+
+def devices() -> tuple[str, ...]:
+    """Names of the GPUs that llama.cpp sees."""
+    return tuple(gpu.name for gpu in gpus())
 
 
 class LlamaBackend:
@@ -104,7 +128,7 @@ class LlamaBackend:
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
         self._n_swa = int(lib.llama_model_n_swa(self._model))
-        self._windows = max(3 * options.n_trunks + 1, _windows_for(self._n_swa, options.n_trunks))
+        self._windows = windows_for(self._n_swa, options.n_trunks)
         self._ctx = self._new_context()
         self._memory = lib.llama_get_memory(self._ctx)
         self._batch = lib.llama_batch_init(options.n_batch, 0, 1)
@@ -301,6 +325,29 @@ class LlamaBackend:
     def last_position(self, seq: int) -> int:
         return int(lib.llama_memory_seq_pos_max(self._memory, seq))
 
+    @property
+    def identity(self) -> str:
+        path, o = Path(self._options.path), self._options
+        with path.open("rb") as file:  # weights are not hashed whole: head, tail and size tell files apart
+            head = file.read(4 << 20)
+            file.seek(max(0, path.stat().st_size - (1 << 20)))
+            tail = file.read(1 << 20)
+        settings = [path.stat().st_size, o.kv_type, o.flash_attention, self._n_swa, self._info.gpu_layers > 0]
+        return digest_bytes(head + tail + repr([llama_cpp.__version__, settings]).encode())
+
+    def save(self, seq: int) -> bytes:
+        size = lib.llama_state_seq_get_size(self._ctx, seq)
+        buffer = (ctypes.c_uint8 * size)()
+        written = lib.llama_state_seq_get_data(self._ctx, buffer, size, seq)
+        return bytes(buffer[:written]) if written != size else bytes(buffer)
+
+    def load(self, seq: int, state: bytes | memoryview) -> bool:
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if lib.llama_state_seq_set_data(self._ctx, buffer, len(state), seq) == len(state):
+            return True
+        lib.llama_memory_seq_rm(self._memory, seq, -1, -1)
+        return False
+
     def logits(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The last batch's logits, shape (n_vocab,); a view into llama.cpp's buffer."""
         pointer = lib.llama_get_logits_ith(self._ctx, -1)
@@ -388,9 +435,10 @@ def _last_error() -> str:
     return (errors or _RING or ["no reason given"])[-1]
 
 
-def _windows_for(n_swa: int, n_trunks: int) -> int:
+def windows_for(n_swa: int, n_trunks: int) -> int:
     """Sequences, and so windows, such that a tail of 2,048 tokens can be guarded beside the body's window."""
-    return 0 if n_swa == 0 else n_trunks * (2 + -(-2048 // n_swa)) + 1
+    guarded = 0 if n_swa == 0 else n_trunks * (2 + -(-2048 // n_swa)) + 1
+    return max(3 * n_trunks + 1, guarded)
 
 
 def _physical_cores() -> int:

@@ -85,6 +85,16 @@ class Backend(Protocol):
     def last_position(self, seq: int) -> int:
         """The sequence's last position, -1 when empty."""
 
+    @property
+    def identity(self) -> str:
+        """Digest of model file, build and cache settings: whether a saved state fits."""
+
+    def save(self, seq: int) -> bytes:
+        """The sequence's state: all of it but sliding cells behind its window."""
+
+    def load(self, seq: int, state: bytes | memoryview) -> bool:
+        """Puts a saved state into an empty sequence; False if it does not fit (the sequence is empty then)."""
+
     def sampler(self, sampling: Sampling, history: Sequence[int]) -> Sampler:
         """A sampler for one answer; `history` feeds the repetition penalty."""
 

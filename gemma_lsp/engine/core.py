@@ -34,9 +34,10 @@ from gemma_lsp.engine.messages import (
 )
 from gemma_lsp.engine.messages import Cost as NoCost
 from gemma_lsp.engine.run import Listener, Reply, Run, check_fits
+from gemma_lsp.engine.snapshots import WORTH, SnapshotStore, restored_ledger
 from gemma_lsp.engine.texts import TokenStore
 from gemma_lsp.engine.trunk import Trunk
-from gemma_lsp.kv.plan import Policy, Wanted, plan
+from gemma_lsp.kv.plan import Wanted, plan
 
 log = logging.getLogger(__name__)
 SIDE = "\0side"
@@ -46,8 +47,16 @@ MAX_PARKED = 64
 class Engine:
     """Owns one backend from `start` to `close`. Every request is answered exactly once, also when it is closed."""
 
-    def __init__(self, load: Callable[[Callable[[float], None]], Backend], n_trunks: int = 1) -> None:
+    def __init__(
+        self,
+        load: Callable[[Callable[[float], None]], Backend],
+        n_trunks: int = 1,
+        snapshots: Callable[[str], SnapshotStore] | None = None,
+    ) -> None:
         self._load = load
+        self._open_snapshots = snapshots
+        self._snapshots: SnapshotStore | None = None
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         self._n_trunks = n_trunks
         self._backend: Backend | None = None
         self._failure: LoadFailed | None = None
@@ -108,6 +117,7 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout=30)
         self._vocabulary.shutdown(wait=True)
+        self._disk.shutdown(wait=True)
         with self._wake:
             for request, reply in self._waiting.values():
                 reply(Failed(id=request.id, error="EngineUnavailable", message="the engine has stopped"))
@@ -214,6 +224,7 @@ class Engine:
             return
         with self._wake:
             self._backend, self._store = backend, TokenStore(backend.tokenize)
+            self._snapshots = self._open_snapshots(backend.identity) if self._open_snapshots else None
             trunks = self._n_trunks
             self._free = [(3 * i, 3 * i + 1, 3 * i + 2) for i in range(trunks)]
             self._trunks[SIDE] = Trunk(backend, 3 * trunks, 3 * trunks, 3 * trunks)
@@ -265,6 +276,8 @@ class Engine:
                 self._runs.remove(run)
                 self._current = None
             run.finish(reason)
+            if reason == "done":
+                self._keep(run)
         return True
 
     def _step(self, run: Run) -> str:
@@ -304,8 +317,10 @@ class Engine:
         if run.early:
             return self._trunks[SIDE]
         trunk = self._claim(run.request.workspace)
+        if self._snapshots and not run.started and not len(trunk.ledger):
+            run.spent.restored = self._restore(self._snapshots, trunk, run)
         if run.stand_in is not None and isinstance(run.request, Generate) and not run.started:
-            todo = plan(trunk.ledger, run.wanted, trunk.can, Policy()).evaluate
+            todo = plan(trunk.ledger, run.wanted, trunk.can, run.policy).evaluate
             if todo > run.request.early_over:
                 run.become(run.stand_in)
                 return self._make_room(self._trunks[SIDE], run)
@@ -313,6 +328,22 @@ class Engine:
         if not run.started:
             check_fits(run, self._backend.info.n_ctx)
         return self._make_room(trunk, run)
+
+    def _restore(self, store: SnapshotStore, trunk: Trunk, run: Run) -> int:
+        """Fills an empty trunk from disk if that saves enough; returns how many tokens came from there."""
+        self._make_room(trunk, run)
+        header = store.best(run.request.workspace, run.wanted, trunk, run.policy)
+        loaded = store.load(header) if header else None
+        return len(trunk.ledger) if loaded and trunk.restore(loaded) else 0
+
+    def _keep(self, run: Run) -> None:
+        """Writes what has just become resident; the copy is taken here, the writing is done elsewhere."""
+        store, trunk = self._snapshots, self._trunks.get(run.request.workspace)
+        if not store or not trunk or trunk.ledger.hidden or len(trunk.ledger) != run.n_prompt:
+            return
+        if len(trunk.ledger) >= WORTH and not store.known(run.request.workspace, trunk.ledger):
+            copy = restored_ledger(trunk.ledger.n_swa, trunk.ledger.tokens[:], trunk.ledger.runs)
+            self._disk.submit(store.save, run.request.workspace, copy, trunk.save())
 
     def _claim(self, workspace: str) -> Trunk:
         trunk = self._trunks.get(workspace)

@@ -116,6 +116,7 @@ class Cost:
     reused: int = 0
     evaluated: int = 0
     evaluated_by_region: dict[str, int] = field(default_factory=dict)
+    restored: int = 0  # part of reused: tokens that came from a snapshot on disk
     hidden: int = 0  # tokens masked out of the trunk for this answer
     generated: int = 0
     exact: bool = True  # every visible cell was computed with exactly the tokens before it

@@ -37,6 +37,7 @@ class Spent:
     prompted: float = 0.0
     first: float = 0.0
     reused: int = 0
+    restored: int = 0
     hidden: int = 0
     by_region: dict[str, int] = field(default_factory=dict)
     exact: bool = True
@@ -79,6 +80,12 @@ class Run:
     def n_needed(self) -> int:
         """Cells that the run may fill: prompt and answer."""
         return self._n_prompt + (self.request.max_tokens if isinstance(self.request, Generate) else 0)
+
+    @property
+    def policy(self) -> Policy:
+        """A warm-up makes exact, and needs no next token; an answer takes the cheapest way."""
+        warm = isinstance(self.request, Warm)
+        return Policy(exact_only=warm, logits=not warm)
 
     @property
     def overdue(self) -> bool:
@@ -147,9 +154,8 @@ class Run:
         wanted = self.wanted
         if self._answer:
             wanted = [*wanted, Wanted("", "answer", self._answer)]
-        policy = Policy(exact_only=isinstance(self.request, Warm))
         first = self._plan is None
-        self._plan = plan(trunk.ledger, wanted, trunk.can, policy)
+        self._plan = plan(trunk.ledger, wanted, trunk.can, self.policy)
         trunk.apply(self._plan.ops)
         self._planned_on, self._planned_revision = trunk, trunk.ledger.revision
         self._at = (self._plan.run, self._plan.offset)
@@ -267,6 +273,7 @@ class Run:
         return Cost(
             prompt=self._n_prompt,
             reused=s.reused,
+            restored=min(s.restored, s.reused),
             evaluated=sum(s.by_region.values()),
             evaluated_by_region=dict(s.by_region),
             hidden=s.hidden,

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from gemma_lsp.base.errors import DecodeFailed
 from gemma_lsp.engine.backend import Aborted, Backend
+from gemma_lsp.engine.snapshots import Loaded, restored_ledger
 from gemma_lsp.kv.guard import Share, guard_ops
 from gemma_lsp.kv.ledger import Ledger
 from gemma_lsp.kv.plan import Clear, Hide, Op, Reveal, Rewind, Wanted
@@ -48,6 +49,24 @@ class Trunk:
                     self._backend.copy(self._attic, self.seq, start, stop)
                     self._backend.remove(self._attic, start, stop)
                     self.ledger.reveal(start, stop)
+
+    def save(self) -> bytes:
+        """The state, for a snapshot; only of a trunk that hides nothing."""
+        if self.ledger.hidden:
+            raise ValueError("a trunk with hidden tokens is not saved")
+        return self._backend.save(self.seq)
+
+    def restore(self, loaded: Loaded) -> bool:
+        """Fills the empty trunk from a snapshot; False, and still empty, if the state does not fit."""
+        if not self._backend.load(self.seq, loaded.state):
+            return False
+        if self._backend.last_position(self.seq) != len(loaded.tokens) - 1:
+            self.clear()
+            return False
+        revision = self.ledger.revision
+        self.ledger = restored_ledger(self.ledger.n_swa, loaded.tokens, loaded.runs)
+        self.ledger.revision = revision + 1
+        return True
 
     def clear(self) -> None:
         """Empties all three sequences."""

@@ -67,9 +67,13 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`slack`: tokens that an exact path may cost more than a masked one and is still taken."""
+    """`slack`: tokens that an exact path may cost more than a masked one and is still taken.
+
+    `logits`: whether a next token will be asked for, so that at least one token must be evaluated.
+    """
 
     exact_only: bool = False
+    logits: bool = True
     slack: int = 128  # guessed: half a second on two cores
 
 
@@ -99,14 +103,14 @@ class _Path:
     offset: int
 
 
-def plan(ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, policy: Policy = Policy()) -> Plan:  # noqa: B008
-    """The cheapest way from `ledger` to `wanted`; at least one token is always evaluated, so that logits exist."""
+def plan(ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, policy: Policy = Policy()) -> Plan:
+    """The cheapest way from `ledger` to `wanted`. Raises `ValueError` if nothing is wanted."""
     total = sum(len(w.tokens) for w in wanted)
     if total == 0:
         raise ValueError("nothing is wanted")
-    best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can)
+    best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can, policy.logits)
     if can.hide and can.trim and not policy.exact_only:
-        masked = _settle(ledger, wanted, _match(ledger, wanted, exact=False), can)
+        masked = _settle(ledger, wanted, _match(ledger, wanted, exact=False), can, policy.logits)
         if _left(wanted, best) > _left(wanted, masked) + policy.slack:
             best = masked
     return _as_plan(ledger, wanted, best)
@@ -180,10 +184,10 @@ def _common(a: Sequence[int], i: int, b: Sequence[int], j: int) -> int:
     return n
 
 
-def _settle(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, can: Capabilities) -> _Path:
-    """Shortens a path until at least one token is left to evaluate and the rewind is provably exact."""
+def _settle(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, can: Capabilities, logits: bool) -> _Path:
+    """Shortens a path until the rewind is provably exact and, for logits, a token is left to evaluate."""
     path = _strip(path)
-    if path.run == len(wanted):
+    if path.run == len(wanted) and logits:
         path = _strip(_back(ledger, wanted, path, 1))
     if path.length < len(ledger) and not can.trim:
         return _Path(0, Ranges(), 0, 0)

@@ -157,6 +157,28 @@ def test_a_guarded_window_survives_a_long_tail(backend: Backend) -> None:
     assert answer(backend, 0, len(body), 3) == first
 
 
+def test_a_saved_state_answers_the_same_and_can_be_guarded(backend: Backend) -> None:
+    """Saved at the body's end and loaded into an empty cache, it goes on, and can be rewound to where it was saved."""
+    n_swa = backend.info.n_swa
+    body = prompt(backend, TEXT * (1 + n_swa // 40))
+    feed(backend, 0, body)
+    ask = backend.tokenize("\n\n\ndef div(", False)
+    backend.copy(0, 1, max(0, len(body) - max(1, n_swa)), len(body))
+    feed(backend, 0, ask, len(body))
+    first = answer(backend, 0, len(body) + len(ask), 3)
+    backend.remove(0, len(body), -1)
+    state = backend.save(0)
+    for seq in range(backend.n_seq):
+        backend.remove(seq, -1, -1)
+    assert backend.load(0, state)
+    assert backend.last_position(0) == len(body) - 1
+    backend.copy(0, 1, max(0, len(body) - max(1, n_swa) + 1), len(body))
+    for _ in range(2):
+        feed(backend, 0, ask, len(body))
+        assert answer(backend, 0, len(body) + len(ask), 3) == first
+        backend.remove(0, len(body), -1)
+
+
 def test_healing_offers_every_way_to_spell_the_text(backend: Backend) -> None:
     """Compatible tokens start with the text or are a start of it; each first byte agrees."""
     found = backend.tokens_compatible(b"ret")

@@ -136,7 +136,8 @@ def test_errata_keep_their_place(resident: Resident, index: Index) -> None:
 
 def test_deleted_and_new_files_are_told(resident: Resident, index: Index) -> None:
     """A deletion is said in words; a new file is shown."""
-    gone = index.with_changes(index.snapshot.with_changes({"README.md": None, "shop/new.py": Text("def fresh(): ...\n")}))
+    changes = {"README.md": None, "shop/new.py": Text("def fresh(): ...\n")}
+    gone = index.with_changes(index.snapshot.with_changes(changes))
     after = resident.with_index(gone, None)
     errata = text_of(after.head(), Region.ERRATA)
     assert "### file: README.md (deleted)\n" in errata
