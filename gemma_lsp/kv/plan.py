@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gemma_lsp.kv.ledger import Ledger
+from gemma_lsp.kv.ledger import Ledger, Run
 from gemma_lsp.kv.ranges import Ranges, span
 
 HIDEABLE = frozenset({"preamble", "body", "errata"})
@@ -158,7 +158,7 @@ def _into_run(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, i: int, *, 
         if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(run.start):
             break
         held, at = ledger.tokens[run.start : run.stop], 0
-        while at < len(held) and j < len(wanted):
+        while at < len(held) and j < len(wanted) and _may_share(run, wanted[j]):
             n = _common(held, at, wanted[j].tokens, offset)
             at, offset = at + n, offset + n
             if offset == len(wanted[j].tokens):
@@ -171,6 +171,11 @@ def _into_run(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, i: int, *, 
             break
         i += 1
     return _Path(length, hidden.below(length), j, offset)
+
+
+def _may_share(run: Run, want: Wanted) -> bool:
+    """Whether part of a run may stand for part of a segment. What may be masked later keeps to whole segments."""
+    return want.region not in HIDEABLE or run.key == want.key + "/cut"
 
 
 def _common(a: Sequence[int], i: int, b: Sequence[int], j: int) -> int:

@@ -56,7 +56,7 @@ def new_parser() -> Parser:
 
 
 def captures(query: Query, node: Node, start_byte: int = 0, end_byte: int | None = None) -> dict[str, list[Node]]:
-    """The nodes that each capture of the query names, in source order; of those that touch the bytes, if given."""
+    """The nodes that each capture names, in no order to rely on; of those that touch the bytes, if given."""
     cursor = QueryCursor(query)
     if end_byte is not None:
         cursor.set_byte_range(start_byte, end_byte)

@@ -15,6 +15,8 @@ _OPEN = 0.5
 """Edits expected of an open file, in the unit of `EditOdds.volatility` (guessed)."""
 
 _DAMPING = 0.85
+_ANYWHERE = 0.2  # guessed: enough to order what the focus does not reach
+_WAY_BACK = 0.2  # guessed: callers matter to a change, but less than what it calls
 _ROUNDS = 40
 _MANY_DEFINERS = 5
 _TOO_MANY_DEFINERS = 30  # a name that says nothing about which file is meant
@@ -39,7 +41,7 @@ def edit_cost(index: Index, path: str, odds: EditOdds) -> float:
     """Expected edits a kilobyte. An edit invalidates what stands to its right, so the least total cost is reached
     by sorting files by this, ascending: the rule of weighted jobs, with a file's size as its length.
     """
-    return odds.expected_edits(path) / (len(index.files[path].text.content) / 1000 + 0.1)
+    return odds.expected_edits(path) / (len(index.files[path].text.content) / 1000 + 1)
 
 
 def stable_order(index: Index, odds: EditOdds) -> tuple[str, ...]:
@@ -72,14 +74,18 @@ def relevance(index: Index, focus: Collection[str]) -> dict[str, float]:
     """How much each file matters to the work on `focus`: PageRank over who uses whose names; the sum is 1.
 
     An edge weighs the square root of the uses; ten times that for a telling name (long, of several words), a
-    tenth for a private one and for one that more than five files define. Without a focus all start equal.
+    tenth for a private one and for one that more than five files define; back from definer to user, a fifth.
+    Walks start at the focus, and one in five anywhere; without a focus all do.
     """
     paths = list(index.files)
     if not paths:
         return {}
-    starts = [path for path in paths if path in set(focus)] or paths
-    home = dict.fromkeys(starts, 1 / len(starts))
-    edges = _normalised(_edges(index))
+    wanted = set(focus)
+    starts = [path for path in paths if path in wanted] or paths
+    home = dict.fromkeys(paths, _ANYWHERE / len(paths))
+    for path in starts:
+        home[path] += (1 - _ANYWHERE) / len(starts)
+    edges = _normalised(_with_way_back(_edges(index)))
     rank = dict(home)
     for _ in range(_ROUNDS):
         rank, before = _step(edges, rank, home), rank
@@ -122,6 +128,15 @@ def _name_weight(name: str, definers: int) -> float:
     if name.startswith("_"):
         weight *= 0.1
     return weight * 0.1 if definers > _MANY_DEFINERS else weight
+
+
+def _with_way_back(edges: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The same edges, and a weaker one against each."""
+    both = {path: dict(out) for path, out in edges.items()}
+    for path, out in edges.items():
+        for target, weight in out.items():
+            both[target][path] = both[target].get(path, 0.0) + _WAY_BACK * weight
+    return both
 
 
 def _normalised(edges: dict[str, dict[str, float]]) -> dict[str, list[tuple[str, float]]]:

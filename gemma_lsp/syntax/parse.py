@@ -55,8 +55,11 @@ class OpenTree:
         if language_of(path) != "python":
             return parse(path, self._source.text)
         parser, data = _thread_parser(), self._source.data
-        self._tree = parser.parse(data) if old_tree is None else parser.parse(data, old_tree)
-        return _facts(path, self._source, self._tree)
+        tree = parser.parse(data) if old_tree is None else parser.parse(data, old_tree)
+        if old_tree is not None and tree.root_node.has_error:
+            tree = parser.parse(data)  # how tree-sitter recovers from an error depends on what it had parsed before
+        self._tree = tree
+        return _facts(path, self._source, tree)
 
 
 class Parser:
@@ -102,7 +105,7 @@ def _facts(path: str, source: Source, tree: Tree) -> ParsedFile:
         references=find_references(source, found),
         imports=find_imports(source, found),
         docstring=docstring_of(source, root),
-        error_spans=tuple(source.span(node) for node in errors),
+        error_spans=tuple(sorted(source.span(node) for node in errors)),
     )
 
 

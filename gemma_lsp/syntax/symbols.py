@@ -48,24 +48,25 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
 
 def find_references(source: Source, found: Captured) -> References:
     """The uses of names in source order."""
-    nodes = found.get("name", [])
     bound = {node.start_byte for node in found.get("bound", [])}
     calls = {node.start_byte for node in found.get("call", [])}
-    starts = [node.start_byte for node in nodes]
+    names = sorted((node.start_byte, node.end_byte) for node in found.get("name", []))
     for statement in found.get("import", []):
-        bound.update(starts[bisect_left(starts, statement.start_byte) : bisect_right(starts, statement.end_byte)])
-    used = [(node, start) for node, start in zip(nodes, starts, strict=True) if start not in bound]
+        first, last = bisect_left(names, (statement.start_byte, 0)), bisect_left(names, (statement.end_byte, 0))
+        bound.update(start for start, _ in names[first:last])
+    used = [place for place in names if place[0] not in bound]
     return References(
         source.text,
-        source.offsets(array("I", [start for _, start in used])),
-        source.offsets(array("I", [node.end_byte for node, _ in used])),
-        bytes([start in calls for _, start in used]),
+        source.offsets(array("I", [start for start, _ in used])),
+        source.offsets(array("I", [end for _, end in used])),
+        bytes([start in calls for start, _ in used]),
     )
 
 
 def find_imports(source: Source, found: Captured) -> tuple[Import, ...]:
     """Imported modules in source order, wherever in the file they stand."""
-    return tuple(imported for node in found.get("import", []) for imported in _imports(source, node))
+    statements = sorted(found.get("import", []), key=_start)
+    return tuple(imported for node in statements for imported in _imports(source, node))
 
 
 def docstring_of(source: Source, block: Node | None) -> Span | None:
@@ -86,12 +87,16 @@ class _Statements:
     """The statement around each assigned variable."""
 
     def __init__(self, nodes: list[Node]) -> None:
-        self._nodes = nodes
-        self._starts = [node.start_byte for node in nodes]
+        self._nodes = sorted(nodes, key=_start)
+        self._starts = [node.start_byte for node in self._nodes]
 
     def around(self, node: Node) -> Node:
         at = bisect_right(self._starts, node.start_byte) - 1
         return self._nodes[at] if at >= 0 and self._nodes[at].end_byte >= node.end_byte else node
+
+
+def _start(node: Node) -> int:
+    return node.start_byte
 
 
 def _decorated_starts(found: Captured) -> dict[int, int]:

@@ -133,6 +133,24 @@ def test_typing_beside_a_hidden_last_chunk_costs_the_key() -> None:
     assert decided.evaluate == 1
 
 
+def test_an_erratum_is_one_run_whatever_stood_there() -> None:
+    """It shares its first tokens with the old tail and is evaluated whole, so that it can be masked as a whole later."""
+    backend, trunk = held("b:aaaa b:bbbb h:BBxx")
+    parts = wanted("b:aaaa b:bbbb e:BBBB r:q")
+    evaluate(trunk, parts, plan(trunk.ledger, parts, backend.can, Policy(slack=0)))
+    assert [r.key for r in trunk.ledger.runs][2] == "e:BBBB"
+
+
+def test_an_interrupted_segment_goes_on_where_it_stopped() -> None:
+    """A prefill that was preempted in the middle of a segment loses nothing of it."""
+    _, trunk = held("b:aaaa")
+    part = wanted("b:cccccccc")[0]
+    some = part.tokens[:5]
+    trunk.evaluate_parts([(part, 0, some)], some, body_end=12, logits=False, abort=never)
+    decided = decide(trunk, "b:aaaa b:cccccccc r:x")
+    assert (decided.reused, decided.evaluate) == (9, 4)
+
+
 def test_a_rewind_below_the_window_is_not_called_exact() -> None:
     """After a tail longer than the guard's cells, the body's window is still guarded and its middle is not."""
     backend, trunk = held("b:" + "a" * 40 + " r:" + "x" * 60, n_swa=8)
