@@ -206,10 +206,10 @@ def _explain_document(selection: Selection, asked: Asked, reported: Sequence[str
         Asked.BUG: ("Bug report", "What is wrong with this code", f"{subject} fails when"),
         Asked.CODE: ("Notes", "What this code does", subject),
     }[asked]
-    notes = "".join(f"- {line}\n" for line in reported)
+    notes = "".join(f"- {line}\n" for line in reported) + "\n" if reported else ""
     text = (
         f"\n# {title}: {about}\n\nThe code in question, {selection.where}:\n\n"
-        f"{_FENCE}python\n{selection.numbered}{_FENCE}\n\n{notes}\n## {heading}\n\n"
+        f"{_FENCE}python\n{selection.numbered}{_FENCE}\n\n{notes}## {heading}\n\n"
     )
     segments = (Segment(Region.REQUEST, text), Segment(Region.REQUEST, opener))
     return RequestTail(segments=segments, opener=opener, stop=("\n#",))

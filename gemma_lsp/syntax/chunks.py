@@ -25,16 +25,21 @@ StatementLines = Callable[[Span], Mapping[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A new chunk begins at this line."""
+    """A new chunk begins at this line. Of several at one line the last in order counts."""
 
     line: int
     kind: ChunkKind
     symbol: str
 
+    def order(self) -> tuple[int, bool, int]:
+        """What begins here counts more than what ends, and the outermost end more than inner ones."""
+        is_start = self.kind not in (ChunkKind.HEAD, ChunkKind.STATEMENTS)
+        return (self.line, is_start, -self.symbol.count(".") - bool(self.symbol))
+
 
 def python_chunks(text: Text, symbols: Sequence[Symbol], statement_lines: StatementLines) -> tuple[Chunk, ...]:
     """The chunks of a Python file."""
-    cuts = _without_blank_runs(text, sorted(_definition_cuts(text, symbols), key=lambda cut: cut.line))
+    cuts = _without_blank_runs(text, sorted(_definition_cuts(text, symbols), key=_Cut.order))
     chunks: list[Chunk] = []
     for cut, end in _until_next(text, cuts):
         for span in _split_long(text, cut.line, end, statement_lines):
@@ -62,6 +67,7 @@ def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
     """Where a definition of the module or of a class begins, and where it ends."""
     yield _Cut(0, ChunkKind.HEAD, "")
     classes: dict[str, Symbol] = {}
+    floor, before_end = 0, 0
     for symbol in symbols:
         if symbol.kind is SymbolKind.VARIABLE:
             continue
@@ -69,10 +75,12 @@ def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
         if not _is_member(text, symbol, scope):
             continue
         start, end = text.position(symbol.span.start).line, text.position(symbol.span.end).line + 1
-        yield _Cut(_comments_above(text, start), _kind(symbol), symbol.qualified)
+        floor = before_end if before_end <= start else floor
+        yield _Cut(_comments_above(text, start, floor), _kind(symbol), symbol.qualified)
         yield _Cut(end, ChunkKind.STATEMENTS, scope.qualified if scope else "")
         if symbol.kind is SymbolKind.CLASS:
             classes[symbol.qualified] = symbol
+        floor, before_end = start + 1, end
 
 
 def _is_member(text: Text, symbol: Symbol, scope: Symbol | None) -> bool:
@@ -84,8 +92,7 @@ def _is_member(text: Text, symbol: Symbol, scope: Symbol | None) -> bool:
         return start.column == 0
     if scope is None or not scope.span.start <= symbol.span.start < scope.span.end:
         return False
-    body = text.position(scope.body.start)
-    return start.column == body.column and body.line > text.position(scope.signature.end).line - 1
+    return start.column == text.position(scope.body.start).column
 
 
 def _kind(symbol: Symbol) -> ChunkKind:
@@ -94,10 +101,10 @@ def _kind(symbol: Symbol) -> ChunkKind:
     return ChunkKind.METHOD if symbol.kind is SymbolKind.METHOD else ChunkKind.FUNCTION
 
 
-def _comments_above(text: Text, line: int) -> int:
-    """The first of the comment lines that stand directly above a line, at its own indentation."""
+def _comments_above(text: Text, line: int, floor: int) -> int:
+    """The first of the comment lines that stand directly above a line, at its own indentation, down from `floor`."""
     indent = _indent(text.line(line))
-    while line > 0:
+    while line > floor:
         above = text.line(line - 1)
         if not above.lstrip().startswith("#") or _indent(above) != indent:
             break
@@ -135,7 +142,7 @@ def _split_long(text: Text, start: int, end: int, statement_lines: StatementLine
             if stop == end:
                 return
             start = stop
-    if start < end:
+    if len(_lines_span(text, start, end)):
         yield _lines_span(text, start, end)
 
 

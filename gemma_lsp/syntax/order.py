@@ -74,7 +74,7 @@ def relevance(index: Index, focus: Collection[str]) -> dict[str, float]:
     """How much each file matters to the work on `focus`: PageRank over who uses whose names; the sum is 1.
 
     An edge weighs the square root of the uses; ten times that for a telling name (long, of several words), a
-    tenth for a private one and for one that more than five files define; back from definer to user, a fifth.
+    tenth for a private one and for one that more than five files define. A fifth flows back to a file's users.
     Walks start at the focus, and one in five anywhere; without a focus all do.
     """
     paths = list(index.files)
@@ -85,7 +85,7 @@ def relevance(index: Index, focus: Collection[str]) -> dict[str, float]:
     home = dict.fromkeys(paths, _ANYWHERE / len(paths))
     for path in starts:
         home[path] += (1 - _ANYWHERE) / len(starts)
-    edges = _normalised(_with_way_back(_edges(index)))
+    edges = _shares(_edges(index))
     rank = dict(home)
     for _ in range(_ROUNDS):
         rank, before = _step(edges, rank, home), rank
@@ -130,21 +130,22 @@ def _name_weight(name: str, definers: int) -> float:
     return weight * 0.1 if definers > _MANY_DEFINERS else weight
 
 
-def _with_way_back(edges: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """The same edges, and a weaker one against each."""
-    both = {path: dict(out) for path, out in edges.items()}
-    for path, out in edges.items():
-        for target, weight in out.items():
-            both[target][path] = both[target].get(path, 0.0) + _WAY_BACK * weight
-    return both
-
-
-def _normalised(edges: dict[str, dict[str, float]]) -> dict[str, list[tuple[str, float]]]:
-    shares = {}
-    for path, out in edges.items():
-        total = sum(out.values())
-        shares[path] = [(target, weight / total) for target, weight in out.items()]
+def _shares(edges: dict[str, dict[str, float]]) -> dict[str, list[tuple[str, float]]]:
+    """Of what a file passes on, how much goes where: to what it uses, and `_WAY_BACK` of it to its users."""
+    users: dict[str, dict[str, float]] = {path: {} for path in edges}
+    for path, used in edges.items():
+        for target, weight in used.items():
+            users[target][path] = weight
+    shares: dict[str, list[tuple[str, float]]] = {}
+    for path, used in edges.items():
+        back = (_WAY_BACK if used else 1.0) if users[path] else 0.0
+        shares[path] = [*_scaled(used, 1 - back), *_scaled(users[path], back)]
     return shares
+
+
+def _scaled(weights: dict[str, float], to: float) -> Iterator[tuple[str, float]]:
+    total = sum(weights.values())
+    return ((path, to * weight / total) for path, weight in weights.items())
 
 
 def _step(

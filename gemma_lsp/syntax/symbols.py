@@ -73,7 +73,7 @@ def docstring_of(source: Source, block: Node | None) -> Span | None:
     """The string that is a block's first statement."""
     if block is None or not block.named_child_count:
         return None
-    child = block.named_child(0)
+    child: Node | None = block.named_child(0)
     while child is not None and child.type == "comment":
         child = child.next_named_sibling
     if child is None or child.type != "expression_statement" or child.named_child_count != 1:

@@ -76,10 +76,11 @@ class Text:
 
     def with_edits(self, edits: Sequence[Edit]) -> Text:
         """The text after edits whose spans all refer to this text and do not overlap."""
-        content = self.content
-        for edit in sorted(edits, key=lambda e: (e.span.start, e.span.end), reverse=True):
-            content = content[: edit.span.start] + edit.text + content[edit.span.end :]
-        return Text(content)
+        parts, at = [], 0
+        for edit in sorted(edits, key=lambda e: (e.span.start, e.span.end)):  # insertions at one place keep their order
+            parts += [self.content[at : edit.span.start], edit.text]
+            at = edit.span.end
+        return Text("".join(parts) + self.content[at:])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Text) and other.content == self.content

@@ -38,6 +38,8 @@ async def watch(
     """Yields batches until `stop` is set. Where the system refuses to watch, it says so once and ends."""
     root = Path(os.path.realpath(rules.root))
     try:
+        if not root.is_dir():  # watchfiles would wait for it, silently and for ever
+            raise FileNotFoundError(f"there is no folder {root.name}")
         async for batch in awatch(
             root,
             watch_filter=lambda _, name: _concerns(rules, _relative(root, name)),

@@ -1,0 +1,76 @@
+"""A workspace folder on disk as the app asks about it. `admits` is for the event loop, the rest for worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gemma_lsp.base.cancel import CancelToken
+from gemma_lsp.config.schema import IndexSettings
+from gemma_lsp.text import Text
+from gemma_lsp.workspace.rules import IgnoreRules, ScanOptions
+from gemma_lsp.workspace.scan import ScanResult, Skipped, read_file, scan, unfit_text
+from gemma_lsp.workspace.secrets import secret_by_name
+from gemma_lsp.workspace.watch import DiskChanges, gathered
+
+
+@dataclass(frozen=True, slots=True)
+class FilesRead:
+    """Files as the disk has them now; None for one that is gone."""
+
+    changes: dict[str, Text | None]
+    skipped: dict[str, str]
+
+
+class Disk:
+    """One folder under one set of rules. The event loop and the threads each have their own `IgnoreRules`."""
+
+    def __init__(self, root: Path, settings: IndexSettings) -> None:
+        self.root = root
+        self.options = ScanOptions(
+            max_file_bytes=settings.max_file_kb * 1024, exclude=settings.exclude, include=settings.include
+        )
+        self._for_loop = IgnoreRules(root, self.options)
+
+    def admits(self, path: str, text: Text) -> str | None:
+        """Why what the editor has open may not enter the prompt, or None."""
+        if not self._for_loop.wants(path):
+            return "not a kind of file that belongs into the prompt"
+        return self._for_loop.file(path) or unfit_text(text, self.options)
+
+    def rules(self) -> IgnoreRules:
+        """Fresh rules, for one task or thread."""
+        return IgnoreRules(self.root, self.options)
+
+    def scan(self, cancel: CancelToken) -> ScanResult:
+        """Reads everything."""
+        return scan(self.root, self.options, cancel)
+
+    def gather(self, paths: Iterable[str]) -> DiskChanges:
+        """What a batch of paths that something happened to means."""
+        return gathered(self.rules(), paths)
+
+    def read(self, changes: DiskChanges, known: Iterable[str]) -> FilesRead:
+        """Reads what changed. `known`: the paths of the snapshot, because a removed folder takes its files along."""
+        rules = self.rules()
+        texts: dict[str, Text | None] = {}
+        skipped: dict[str, str] = {}
+        for path in sorted(changes.changed):
+            found = read_file(self.root, path, self.options, rules)
+            if not isinstance(found, Skipped):
+                texts[path] = found
+            elif found.missing:
+                texts[path] = None
+            else:
+                skipped[path] = found.reason
+        for path in known:
+            if any(path == gone or path.startswith(gone + "/") for gone in changes.removed):
+                texts[path] = None
+        return FilesRead(texts, skipped)
+
+
+def admits_loose(path: str, text: Text, settings: IndexSettings) -> str | None:
+    """The same for a document that belongs to no folder."""
+    options = ScanOptions(max_file_bytes=settings.max_file_kb * 1024)
+    return secret_by_name(path) or unfit_text(text, options)

@@ -1,0 +1,122 @@
+"""The one engine of the session: connected on demand, connected again after it died. Event loop only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+
+from gemma_lsp.app.ports import EngineFactory
+from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
+from gemma_lsp.config.schema import Settings
+from gemma_lsp.engine.asking import AskingClient
+from gemma_lsp.engine.client import EngineClient
+from gemma_lsp.engine.messages import ModelInfo
+
+log = logging.getLogger(__name__)
+CLOSE_LIMIT_S = 2.0
+
+
+class EngineState(StrEnum):
+    """Where the engine stands."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class EngineHost:
+    """Owns the engine client. Invariant: `ready()` of the same settings asks the factory once, until it fails."""
+
+    def __init__(self, factory: EngineFactory) -> None:
+        self._factory = factory
+        self._settings: Settings | None = None
+        self._client: EngineClient | None = None
+        self._starting: asyncio.Task[ModelInfo] | None = None
+        self.error = ""
+        self.on_loading: Callable[[float], None] = lambda fraction: None
+
+    @property
+    def client(self) -> EngineClient | None:
+        """The client, connected or on the way."""
+        return self._client
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model once it is loaded."""
+        return self._client.model if self._client is not None else None
+
+    @property
+    def state(self) -> EngineState:
+        """For status and for those who need not wait."""
+        if self.error:
+            return EngineState.FAILED
+        if self.model is not None:
+            return EngineState.READY
+        return EngineState.STOPPED if self._starting is None else EngineState.STARTING
+
+    async def use(self, settings: Settings) -> None:
+        """From now on the engine of these settings; a running one of others is let go."""
+        if self._settings is not None and (self._settings.model, self._settings.engine) != (
+            settings.model,
+            settings.engine,
+        ):
+            await self.close()
+        self._settings = settings
+
+    async def ready(self) -> tuple[EngineClient, ModelInfo]:
+        """Waits for the model. Raises `ModelError` or `EngineUnavailable`; the next call then tries again."""
+        if self._starting is None:
+            self.error = ""
+            self._starting = asyncio.create_task(self._start())
+        starting = self._starting
+        try:
+            model = await asyncio.shield(starting)
+        except GemmaLspError as error:
+            if self._starting is starting:
+                self._starting, self.error = None, str(error)
+            raise
+        if self._client is None:
+            raise EngineUnavailable("the engine was closed")
+        return self._client, model
+
+    def lost(self) -> None:
+        """A request found the engine gone: the next `ready` waits for it to come back."""
+        if self.model is None:
+            self._starting = None
+
+    async def close(self) -> None:
+        """Lets go of the engine."""
+        client, starting = self._client, self._starting
+        self._client = self._starting = None
+        self.error = ""
+        if starting is not None and not starting.done():
+            starting.cancel()
+        if client is not None:
+            with contextlib.suppress(TimeoutError, GemmaLspError, OSError):
+                await asyncio.wait_for(client.close(), CLOSE_LIMIT_S)
+
+    async def _start(self) -> ModelInfo:
+        assert self._settings is not None, "use() comes first"
+        try:
+            if self._client is None:
+                self._client = await self._factory(self._settings)
+                if isinstance(self._client, AskingClient):
+                    self._client.on_loading = lambda fraction: self.on_loading(fraction)
+            return await self._client.ready()
+        except GemmaLspError:
+            await self._drop_client()
+            raise
+        except Exception as error:
+            log.exception("the engine could not be started")
+            await self._drop_client()
+            raise EngineUnavailable(f"the engine could not be started: {error}; see the log") from error
+
+    async def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await client.close()

@@ -1,0 +1,34 @@
+"""Lays out the body with true token counts: plan with guesses, have the plan counted, plan again. Event loop only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from gemma_lsp.app.threads import in_thread
+from gemma_lsp.prompt.layout import Layout, LayoutOptions, estimate, plan_layout
+from gemma_lsp.prompt.segments import Segment
+from gemma_lsp.syntax.index import Index
+
+ROUNDS = 4  # the plan settles after two or three; a file that is still guessed then is off by a few tokens
+BATCH = 512  # segments counted at a time, so that a completion's own count never waits long
+
+AsyncCount = Callable[[Sequence[Segment]], Awaitable[list[int]]]
+
+
+async def lay_out(index: Index, options: LayoutOptions, count: AsyncCount, known: dict[str, int]) -> Layout:
+    """The layout of an index. `known`: counts by segment key, added to. Cancelling stops between rounds."""
+    for _ in range(ROUNDS):
+        layout = await in_thread(lambda _: plan_layout(index, options, partial(_counts, known)), "layout")
+        missing = [segment for segment in layout.segments if segment.key not in known]
+        if not missing:
+            break
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            known.update(zip((s.key for s in batch), await count(batch), strict=True))
+    return layout
+
+
+def _counts(known: dict[str, int], segments: Sequence[Segment]) -> list[int]:
+    """Counted where that was done, guessed elsewhere."""
+    return [known[s.key] if s.key in known else estimate((s,))[0] for s in segments]

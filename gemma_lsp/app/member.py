@@ -1,0 +1,126 @@
+"""A workspace with everything that looks after it. Event loop only."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from gemma_lsp.app.disk import Disk, admits_loose
+from gemma_lsp.app.engine_host import EngineHost
+from gemma_lsp.app.indexing import Indexing
+from gemma_lsp.app.ports import Host
+from gemma_lsp.app.warming import Warming
+from gemma_lsp.app.workspace import Workspace
+from gemma_lsp.config.schema import Settings
+from gemma_lsp.features.context import FeatureContext, Memory
+from gemma_lsp.text import Text
+from gemma_lsp.workspace.watch import watch
+
+
+class Member:
+    """Made stopped; after `start` it runs until `stop`."""
+
+    def __init__(
+        self, root: Path | None, name: str, settings: Settings, engine: EngineHost, host: Host, idle_s: float
+    ) -> None:
+        self.workspace = Workspace(name=name, root=root, settings=settings)
+        self.memory = Memory()
+        self._engine, self._host = engine, host
+        self._disk = Disk(root, settings.index) if root else None
+        self._indexing = Indexing(self.workspace, self._disk, host, self._index_changed)
+        self.warming = Warming(self.workspace, self._indexing, engine, host, idle_s)
+        self._watching: asyncio.Task[None] | None = None
+        self._stop_watching = asyncio.Event()
+
+    def start(self, *, watch_disk: bool) -> None:
+        """Begins to read the folder and to make it resident."""
+        self._indexing.start()
+        self.warming.start()
+        if watch_disk and self._disk is not None and self._watching is None:
+            self._watching = asyncio.create_task(self._watch(self._disk))
+
+    async def stop(self) -> None:
+        """Stops, and waits for it."""
+        self._stop_watching.set()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self.warming.stop()
+        await self._indexing.stop()
+
+    def refusal(self, path: str, text: Text) -> str | None:
+        """Why what the editor has open may not enter the prompt, or None."""
+        if self._disk is not None:
+            return self._disk.admits(path, text)
+        return admits_loose(path, text, self.workspace.settings.index)
+
+    def edited(self, path: str, text: Text) -> None:
+        """The editor has this file open with this text."""
+        if self.workspace.is_open(path):
+            self.workspace.edit(path, text)
+        else:
+            self.workspace.open(path, text)
+        self.warming.touched()
+
+    def closed(self, path: str) -> None:
+        """The editor let go of a file: the disk says what it holds now."""
+        if not self.workspace.is_open(path):
+            return
+        self.workspace.close(path)
+        if self._disk is None:
+            self.workspace.disk_changed({path: None}, {})
+        else:
+            self._indexing.disk_changed({path})
+
+    def withdraw(self, path: str, reason: str) -> None:
+        """What the editor has open may no longer enter the prompt."""
+        known = self.workspace.snapshot.skipped.get(path)
+        if known is None or self.workspace.is_open(path):
+            self.workspace.close(path)
+            self.workspace.disk_changed({}, {path: reason})
+
+    def disk_changed(self, paths: set[str]) -> None:
+        """Something happened to these paths on disk; what is open in the editor stays as it is there."""
+        closed = {path for path in paths if not self.workspace.is_open(path)}
+        if closed:
+            self._indexing.disk_changed(closed)
+
+    def configure(self, settings: Settings) -> None:
+        """Other settings: the folder is read again where they say what is read."""
+        before, self.workspace.settings = self.workspace.settings, settings
+        if before.index == settings.index:
+            return
+        if self.workspace.root is not None:
+            self._disk = Disk(self.workspace.root, settings.index)
+            self._indexing.rescan(self._disk)
+        self.warming.lay_out()
+
+    def context(self) -> FeatureContext | None:
+        """The state to answer from, or None while there is no model."""
+        client, model, ws = self._engine.client, self._engine.model, self.workspace
+        if client is None or model is None:
+            return None
+        resident = ws.ensure_resident(model)
+        return FeatureContext(
+            index=ws.index,
+            resident=resident,
+            engine=client,
+            workspace=ws.key,
+            settings=ws.settings,
+            model=model,
+            frame=resident.frame,
+            memory=self.memory,
+            link_base=f"{ws.root.as_uri()}/" if ws.root else "",
+        )
+
+    def _index_changed(self) -> None:
+        self.warming.touched()
+        self._host.state_changed()
+
+    async def _watch(self, disk: Disk) -> None:
+        """For clients that do not watch the disk for us."""
+        async for changes in watch(disk.rules(), self._stop_watching, self._host.warn):
+            if changes.rescan and self._disk is not None:
+                self._indexing.rescan(self._disk)
+            else:
+                self.disk_changed({*changes.changed, *changes.removed})

@@ -1,0 +1,163 @@
+"""Keeps a workspace's prompt resident in the engine: lays it out, has it read, and again when it has become stale.
+
+One task on the event loop. Cancelling it stops the reading; what was evaluated by then stays in the engine's cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gemma_lsp.app.engine_host import EngineHost
+from gemma_lsp.app.indexing import Indexing
+from gemma_lsp.app.laying import lay_out
+from gemma_lsp.app.ports import Host
+from gemma_lsp.app.tasks import unless_stopped
+from gemma_lsp.app.worker import Worker
+from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
+from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
+from gemma_lsp.engine.client import EngineClient
+from gemma_lsp.engine.messages import Finished, ModelInfo, Progress
+from gemma_lsp.prompt.frame import frame_for
+from gemma_lsp.prompt.layout import LayoutOptions
+
+IDLE_S = 5.0  # of quiet before a prompt that has become stale is laid out anew; guessed
+RETRY_S = 2.0
+RETRY_LIMIT_S = 60.0
+MIN_BODY = 256
+
+
+class Warming(Worker):
+    """The prompt's side of a workspace's upkeep."""
+
+    def __init__(
+        self, workspace: Workspace, indexing: Indexing, engine: EngineHost, host: Host, idle_s: float = IDLE_S
+    ) -> None:
+        super().__init__()
+        self.name = f"reading {workspace.name}"
+        self._ws, self._indexing, self._engine, self._host = workspace, indexing, engine, host
+        self._idle_s, self._retry_s = idle_s, RETRY_S
+        self._touched = 0.0
+        self._due = True
+        self._known: dict[str, int] = {}
+
+    def touched(self) -> None:
+        """Something was edited: look whether the prompt has become stale."""
+        self._touched = asyncio.get_running_loop().time()
+        if self._ws.resident is not None and self._ws.resident.stale:
+            self.lay_out()
+
+    def lay_out(self) -> None:
+        """The prompt is to be laid out anew: the files or the settings are others."""
+        self._due = True
+        self.wake()
+
+    def model_changed(self) -> None:
+        """The prompt is to be made again, for another model."""
+        self._known.clear()
+        self._ws.drop_resident()
+        self.lay_out()
+
+    async def _step(self) -> None:
+        if not self._due:
+            return
+        ws = self._ws
+        ws.phase, ws.error = Phase.WAITING, ""
+        client, model = await self._engine.ready()
+        ws.ensure_resident(model)
+        self._host.state_changed()
+        if not self._indexing.ready.is_set():
+            ws.phase = Phase.INDEXING
+            await self._indexing.ready.wait()
+        if ws.resident is not None and ws.resident.layout is not NO_LAYOUT:
+            await self._quiet()
+        self._due = False
+        await self._lay_out(client, model)
+        await self._warm(client)
+        self._retry_s = RETRY_S
+
+    def _failed(self, message: str) -> None:
+        self._ws.phase, self._ws.error = Phase.FAILED, message
+        self._due = True
+        self._host.warn(message)
+
+    async def _after_failure(self, error: GemmaLspError) -> None:
+        """An engine that died is asked for again, ever more seldom; a model that cannot be loaded is not."""
+        if not isinstance(error, EngineUnavailable):
+            return
+        self._engine.lost()
+        self._ws.warmed_tokens = 0
+        await asyncio.sleep(self._retry_s)
+        self._retry_s = min(RETRY_LIMIT_S, self._retry_s * 2)
+        self.wake()
+
+    async def _quiet(self) -> None:
+        """Waits until nobody has typed for a while."""
+        loop = asyncio.get_running_loop()
+        while (left := self._touched + self._idle_s - loop.time()) > 0:
+            await asyncio.sleep(left)
+
+    async def _lay_out(self, client: EngineClient, model: ModelInfo) -> None:
+        ws = self._ws
+        ws.phase, index = Phase.LAYING_OUT, ws.index
+        frame = frame_for(model, ws.name)
+        head = sum(await client.count(frame.head))
+        options = LayoutOptions(
+            budget_tokens=budget(model, ws.settings.index.budget_tokens) - head,
+            open_paths=tuple(path for path in ws.open_paths if path in index.files),
+            recent_paths=ws.recent_paths,
+            previous=ws.resident.layout if ws.resident and ws.resident.layout is not NO_LAYOUT else None,
+        )
+        layout = await lay_out(index, options, client.count, self._known)
+        used = {segment.key for segment in layout.segments}
+        self._known = {key: n for key, n in self._known.items() if key in used}
+        ws.start_resident(layout, index, frame)
+        self._host.state_changed()
+
+    async def _warm(self, client: EngineClient) -> None:
+        ws = self._ws
+        ws.phase = Phase.WARMING
+        finished = await unless_stopped(asyncio.create_task(self._read(client)))
+        if finished is None:
+            ws.phase = Phase.PAUSED  # the person stopped it; answers still come
+            return
+        ws.warmed_tokens = finished.cost.prompt or ws.warmed_tokens
+        ws.phase = Phase.READY
+        self._host.answered("warm", finished.cost, finished.reason)
+        self._host.state_changed()
+
+    async def _read(self, client: EngineClient) -> Finished:
+        ws, task = self._ws, asyncio.current_task()
+        assert ws.resident is not None
+        assert task is not None
+        view = self._host.begin_task(self.name, task.cancel)
+
+        def on_progress(progress: Progress) -> None:
+            ws.warmed_tokens = progress.done
+            view.report(_how_far(progress), min(100, 100 * progress.done // max(1, progress.total)))
+
+        try:
+            finished = await client.warm(ws.key, ws.resident.head(), on_progress)
+        except BaseException:
+            view.end("stopped")
+            raise
+        view.end(f"{finished.cost.prompt or ws.warmed_tokens:,} tokens resident")
+        return finished
+
+
+def budget(model: ModelInfo, wanted: int) -> int:
+    """Tokens for the body: what the settings want, as far as the context holds it."""
+    room = max(MIN_BODY, model.n_ctx - model.n_tail)
+    return min(wanted, room) if wanted else room
+
+
+def _how_far(progress: Progress) -> str:
+    text = f"{progress.done:,} of {progress.total:,} tokens"
+    if progress.tokens_per_s > 0:
+        left = max(0, progress.total - progress.done) / progress.tokens_per_s
+        text += f", {progress.tokens_per_s:,.0f}/s, {_duration(left)} left"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{round(whole / 60)} min"

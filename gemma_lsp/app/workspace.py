@@ -1,0 +1,172 @@
+"""One folder of the session, or the documents that belong to none: its files, index and resident prompt.
+
+The owner of their truth; only the event loop's thread may use it. Deliberately not here: when to read the disk and
+when to ask the engine (`upkeep`), and what is answered from the result (`answers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from gemma_lsp.config.schema import Settings
+from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.prompt.frame import Frame, frame_for
+from gemma_lsp.prompt.layout import Layout
+from gemma_lsp.prompt.resident import Focus, Resident
+from gemma_lsp.syntax.index import Index
+from gemma_lsp.syntax.parse import Parser
+from gemma_lsp.text import Text
+from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
+
+MAX_RECENT = 8
+NO_LAYOUT = Layout((), 0, 0)
+
+
+class Phase(StrEnum):
+    """What a workspace is busy with, for people."""
+
+    NEW = "new"
+    INDEXING = "indexing"
+    WAITING = "waiting for the model"
+    LAYING_OUT = "laying out"
+    WARMING = "warming"
+    READY = "ready"
+    PAUSED = "paused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file of a workspace."""
+
+    workspace: Workspace
+    path: str
+
+
+class Workspace:
+    """Invariant: `index` is of `snapshot`, and `resident`, once there is one, of `index`."""
+
+    def __init__(self, *, name: str, root: Path | None, settings: Settings) -> None:
+        self.root = root
+        self.name = name
+        self.key = str(root) if root else f"loose documents of {id(self)}"  # the engine's name for the trunk
+        self.settings = settings
+        self.phase = Phase.NEW
+        self.error = ""
+        self.warmed_tokens = 0
+        self.snapshot = WorkspaceSnapshot(root=root, name=name)
+        self.index = Index(self.snapshot, MappingProxyType({}))
+        self.resident: Resident | None = None
+        self.focus: Focus | None = None
+        self._open: dict[str, Text] = {}
+        self._recent: list[str] = []
+        self._parser = Parser()
+
+    # -- what the editor does --------------------------------------------------------------------------------------
+
+    def open(self, path: str, text: Text) -> None:
+        """The editor owns the file from here on."""
+        self._open[path] = text
+        self._parser.open(path, text)
+        self._take({path: text})
+
+    def edit(self, path: str, text: Text) -> None:
+        """The file reads like this now; the place of the edit becomes the focus."""
+        before = self._open.get(path)
+        self._open[path] = text
+        if before is not None and before.content != text.content:
+            self.focus = Focus(path, edit_end(before.content, text.content))
+            self._recent = [path, *(p for p in self._recent if p != path)][:MAX_RECENT]
+        self._take({path: text})
+
+    def close(self, path: str) -> None:
+        """The disk owns the file again; until it is read, the last text counts."""
+        self._open.pop(path, None)
+        self._parser.close(path)
+
+    @property
+    def open_paths(self) -> tuple[str, ...]:
+        """Open files, the last edited first."""
+        recent = [path for path in self._recent if path in self._open]
+        return (*recent, *(path for path in self._open if path not in recent))
+
+    @property
+    def recent_paths(self) -> tuple[str, ...]:
+        """Files edited in this session, the last first."""
+        return tuple(path for path in self._recent if path in self.index.files)
+
+    # -- what the disk says ----------------------------------------------------------------------------------------
+
+    def replace_all(self, index: Index) -> None:
+        """The workspace was read anew: takes over its index, with the open documents over it."""
+        self.index = index
+        self.snapshot = index.snapshot
+        self._take(dict(self._open))
+
+    def disk_changed(self, changes: Mapping[str, Text | None], skipped: Mapping[str, str]) -> None:
+        """Files read from the disk; what is open in the editor stays as it is there."""
+        self._take(
+            {path: text for path, text in changes.items() if path not in self._open},
+            {path: reason for path, reason in skipped.items() if path not in self._open},
+        )
+
+    def is_open(self, path: str) -> bool:
+        """Whether the editor owns the file."""
+        return path in self._open
+
+    # -- the prompt ------------------------------------------------------------------------------------------------
+
+    def start_resident(self, layout: Layout, index: Index, frame: Frame) -> None:
+        """A new layout, made from `index`: what changed meanwhile is told behind it."""
+        resident = Resident.start(layout, index, frame)
+        if index is not self.index:
+            resident = resident.with_index(self.index, self.focus if self.focus_exists else None)
+        self.resident = resident
+
+    def ensure_resident(self, model: ModelInfo) -> Resident:
+        """The prompt; before the first layout one without a body, so that answers need not wait for it."""
+        if self.resident is None:
+            self.start_resident(NO_LAYOUT, self.index, frame_for(model, self.name))
+        assert self.resident is not None
+        return self.resident
+
+    def drop_resident(self) -> None:
+        """The prompt is of another model, or of none."""
+        self.resident = None
+        self.warmed_tokens = 0
+
+    @property
+    def focus_exists(self) -> bool:
+        """Whether the file where the user works is still there."""
+        return self.focus is not None and self.focus.path in self.index.files
+
+    def _take(self, changes: Mapping[str, Text | None], skipped: Mapping[str, str] = MappingProxyType({})) -> None:
+        """The one way from one state to the next."""
+        if not changes and not skipped:
+            return
+        self.snapshot = self.snapshot.with_changes(changes, skipped)
+        opened = {p: self._parser.parse(p, t) for p, t in _texts(changes) if p in self._open}
+        self.index = self.index.with_changes(self.snapshot, opened)
+        if self.resident is not None:
+            self.resident = self.resident.with_index(self.index, self.focus if self.focus_exists else None)
+
+
+def edit_end(before: str, after: str) -> int:
+    """The offset in `after` at which an edit ended: everything behind it reads as it did."""
+    limit = min(len(before), len(after))
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if before[len(before) - middle :] == after[len(after) - middle :]:
+            low = middle
+        else:
+            high = middle - 1
+    return len(after) - low
+
+
+def _texts(changes: Mapping[str, Text | None]) -> Iterable[tuple[str, Text]]:
+    return ((path, text) for path, text in changes.items() if text is not None)

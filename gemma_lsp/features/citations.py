@@ -1,0 +1,81 @@
+"""Citations: where the model says that a line stands in a file, is it there? Found ones become links. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gemma_lsp.features.markdown import code, link
+from gemma_lsp.syntax.index import Index
+
+_CITATION = re.compile(
+    r"`?(?P<path>[\w./-]*\w\.\w{1,6})`?(?:[\s,(]*(?:lines?\s*)?\d+(?:\s*(?:-|to)\s*\d+)?\)?)?\s*[:,]\s*`(?P<quote>[^`\n]+)`"
+)
+_NUMBERED = re.compile(r"\s*\d+ \| ?")
+_LEAST_QUOTE = 4  # characters; less is found everywhere and shows nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A line, counted from 1, of a file in the workspace, and what the model quoted of it."""
+
+    path: str
+    line: int
+    quoted: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cited:
+    """A text whose citations have been looked up: `found` became links, of `dropped` only the quote is left."""
+
+    text: str
+    found: tuple[Citation, ...]
+    dropped: int
+
+
+def look_up(text: str, index: Index, base: str) -> Cited:
+    """Looks up every `path`: `line` of a sanitised text."""
+    found: list[Citation] = []
+    dropped = 0
+
+    def told(match: re.Match[str]) -> str:
+        nonlocal dropped
+        citation = _find(match.group("path"), match.group("quote"), index)
+        if citation is None:
+            dropped += 1
+            return code(match.group("quote"))
+        found.append(citation)
+        return f"{link(citation.path, citation.line, base)}: {code(citation.quoted)}"
+
+    told_text = _outside_fences(text, told)
+    return Cited(text=told_text, found=tuple(dict.fromkeys(found)), dropped=dropped)
+
+
+def find_line(quote: str, content: str) -> int | None:
+    """The first line, counted from 0, that holds the quote, white space at its ends and runs of it aside."""
+    wanted = " ".join(_NUMBERED.sub("", quote, count=1).split())
+    if len(wanted) < _LEAST_QUOTE:
+        return None
+    lines = [" ".join(line.split()) for line in content.split("\n")]
+    whole = next((i for i, line in enumerate(lines) if line == wanted), None)
+    return whole if whole is not None else next((i for i, line in enumerate(lines) if wanted in line), None)
+
+
+def _find(path: str, quote: str, index: Index) -> Citation | None:
+    ending = [known for known in index.files if known.endswith("/" + path)]
+    known = path if path in index.files else ending[0] if len(ending) == 1 else None
+    if known is None:
+        return None
+    line = find_line(quote, index.files[known].text.content)
+    quoted = _NUMBERED.sub("", quote, count=1).strip()
+    return Citation(known, line + 1, quoted) if line is not None else None
+
+
+def _outside_fences(text: str, told: Callable[[re.Match[str]], str]) -> str:
+    lines, fenced = [], False
+    for line in text.split("\n"):
+        fence = line.startswith(("```", "~~~"))
+        lines.append(line if fenced or fence else _CITATION.sub(told, line))
+        fenced = fenced != fence
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""What every feature gets: one state of the workspace, the engine, and what is remembered between requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gemma_lsp.config.schema import Settings
+from gemma_lsp.engine.client import EngineClient
+from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, ReviewCache
+from gemma_lsp.prompt.frame import Frame
+from gemma_lsp.prompt.resident import Resident
+from gemma_lsp.prompt.segments import Prompt
+from gemma_lsp.prompt.tails import Place, hole_tail
+from gemma_lsp.syntax.index import Index
+from gemma_lsp.text import Span, Text
+
+NEARBY_CHARS = 3000  # given around a cursor that is not in the hole
+
+
+@dataclass(slots=True)
+class Memory:
+    """What features remember of one workspace. Its owner keeps it as long as the workspace is open."""
+
+    completions: CompletionCache = field(default_factory=CompletionCache)
+    reviews: ReviewCache = field(default_factory=lambda: ReviewCache(MAX_REVIEWS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureContext:
+    """One consistent state to answer from. `link_base`: the URI, with a slash at its end, of the workspace folder."""
+
+    index: Index
+    resident: Resident
+    engine: EngineClient
+    workspace: str
+    settings: Settings
+    model: ModelInfo
+    frame: Frame
+    memory: Memory
+    link_base: str = ""
+
+
+def request_prompt(ctx: FeatureContext, tail: Prompt) -> Prompt:
+    """The whole prompt of a request about code: what is resident, the text taken out of it, the request."""
+    return (*ctx.resident.head(), *_hole(ctx), *tail)
+
+
+def cursor_place(ctx: FeatureContext, path: str, text: Text, offset: int) -> tuple[Prompt, Place]:
+    """What goes between head and completion: a hole elsewhere, and the text around the cursor.
+
+    Where the cursor is in the hole, that is the hole; elsewhere the lines nearby, which then stand in the body too.
+    """
+    hole = ctx.resident.hole
+    if hole and hole.path == path and hole.span.start <= offset <= hole.span.end <= len(text.content):
+        return (), place_in(path, text, hole.span, offset)
+    return _hole(ctx), place_in(path, text, nearby(text, offset, NEARBY_CHARS), offset)
+
+
+def place_in(path: str, text: Text, region: Span, offset: int) -> Place:
+    """The text of a region, cut at the cursor."""
+    return Place(
+        path=path,
+        before=text.slice(Span(region.start, offset)),
+        after=text.slice(Span(offset, region.end)),
+    )
+
+
+def nearby(text: Text, offset: int, chars: int) -> Span:
+    """Whole lines around an offset: at most `chars` before it, and half as many after it."""
+    start = text.position(max(0, offset - chars))
+    first = text.line_span(start.line + (1 if start.column else 0)).start
+    last = text.line_span(text.position(min(len(text.content), offset + chars // 2)).line).end
+    own = text.line_span(text.position(offset).line).start
+    return Span(min(first, own), max(last, offset))
+
+
+def _hole(ctx: FeatureContext) -> Prompt:
+    hole = ctx.resident.hole
+    parsed = ctx.index.files.get(hole.path) if hole else None
+    if hole is None or parsed is None:
+        return ()
+    return hole_tail(hole.path, parsed.text.content[hole.span.start : hole.span.end])

@@ -1,0 +1,130 @@
+"""Open documents follow the editor: checked against a model that keeps UTF-16 units and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemma_lsp.text import PositionEncoding, Text
+from gemma_lsp.workspace.mirror import DocumentProblem, OpenDocument, OpenDocuments, RawChange, RawPosition, RawRange
+
+URI = "file:///a.py"
+RAW = st.text(alphabet=st.sampled_from("ab\r\nü€😀"), max_size=30)
+NUMBER = st.integers(-1, 12)
+RANGE = st.builds(RawRange, st.builds(RawPosition, NUMBER, NUMBER), st.builds(RawPosition, NUMBER, NUMBER))
+UTF16 = PositionEncoding.UTF16
+
+
+def changed(documents: OpenDocuments, *changes: RawChange, version: int = 2) -> OpenDocument:
+    document = documents.change(URI, version, changes, UTF16)
+    assert isinstance(document, OpenDocument)
+    return document
+
+
+def at(line: int, unit: int) -> RawRange:
+    return RawRange(RawPosition(line, unit), RawPosition(line, unit))
+
+
+class EditorModel:
+    """A document as a list of UTF-16 units, edited as the protocol says it."""
+
+    def __init__(self, raw: str) -> None:
+        self.units = self.encoded(raw)
+
+    @staticmethod
+    def encoded(raw: str) -> list[str]:
+        data = raw.encode("utf-16-le", "surrogatepass")
+        return [data[i : i + 2].decode("utf-16-le", "surrogatepass") for i in range(0, len(data), 2)]
+
+    @property
+    def raw(self) -> str:
+        return "".join(self.units).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+    def offset(self, position: RawPosition) -> int:
+        text = "".join(self.units)
+        starts = [0, *(match.end() for match in re.finditer("\r\n|\n|\r", text))]
+        ends = [*(match.start() for match in re.finditer("\r\n|\n|\r", text)), len(text)]
+        if position.line < 0:
+            return 0
+        if position.line >= len(starts):
+            return len(text)
+        offset = min(starts[position.line] + max(0, position.unit), ends[position.line])
+        inside_pair = 0 < offset < len(text) and "\udc00" <= text[offset] <= "\udfff"
+        return offset - 1 if inside_pair else offset
+
+    def change(self, change: RawChange) -> None:
+        if change.range is None:
+            self.units = self.encoded(change.text)
+            return
+        start, end = sorted((self.offset(change.range.start), self.offset(change.range.end)))
+        self.units[start:end] = self.encoded(change.text)
+
+
+@given(RAW, st.lists(st.builds(RawChange, st.one_of(st.none(), RANGE, RANGE, RANGE), RAW), max_size=6))
+def test_any_changes_give_what_the_editor_has(raw: str, changes: list[RawChange]) -> None:
+    """CRLF, lone CR, both split and joined by edits, pairs of surrogates, places outside the text."""
+    documents, model = OpenDocuments(), EditorModel(raw)
+    documents.open(URI, 1, "python", raw)
+    for change in changes:
+        model.change(change)
+    document = changed(documents, *changes)
+    assert document.raw == model.raw
+    assert document.text == Text.normalised(model.raw)
+
+
+def test_a_pair_of_surrogates_may_arrive_in_halves() -> None:
+    """Until the second half is there the text shows U+FFFD; then the code point that they are."""
+    documents = OpenDocuments()
+    documents.open(URI, 1, "python", "x\n")
+    half = changed(documents, RawChange(at(0, 1), "\ud83d"))
+    assert half.text.content == "x\ufffd\n"
+    assert changed(documents, RawChange(at(0, 2), "\ude00")).text.content == "x😀\n"
+
+
+@pytest.mark.parametrize(("encoding", "unit"), [("utf-8", 6), ("utf-16", 3), ("utf-32", 2)])
+def test_units_are_those_of_the_negotiated_encoding(encoding: str, unit: int) -> None:
+    """The same place, three ways to say it."""
+    documents = OpenDocuments()
+    documents.open(URI, 1, "python", "ü😀b")
+    document = documents.change(URI, 2, [RawChange(at(0, unit), "|")], PositionEncoding(encoding))
+    assert isinstance(document, OpenDocument)
+    assert document.raw == "ü😀|b"
+
+
+def test_a_crlf_document_keeps_its_line_ends() -> None:
+    """What the editor counts in and what the core sees differ in nothing but line ends."""
+    documents = OpenDocuments()
+    documents.open(URI, 1, "python", "a\r\nb\rc\n")
+    document = changed(documents, RawChange(at(2, 1), "d\r\n"))
+    assert document.raw == "a\r\nb\rcd\r\n\n"
+    assert document.text.content == "a\nb\ncd\n\n"
+
+
+def test_changes_of_one_notification_build_on_each_other() -> None:
+    """The second one's range refers to the text after the first."""
+    documents = OpenDocuments()
+    documents.open(URI, 1, "python", "")
+    document = changed(documents, RawChange(None, "one\n"), RawChange(at(1, 0), "two\n"), version=7)
+    assert (document.raw, document.version, document.language_id) == ("one\ntwo\n", 7, "python")
+    assert changed(documents, version=8).raw == "one\ntwo\n"
+
+
+def test_a_document_that_is_not_open_is_a_reported_problem() -> None:
+    """Neither a change nor a close raises; nothing is opened by it."""
+    documents = OpenDocuments()
+    problems = [documents.change(URI, 2, [RawChange(None, "x")], UTF16), documents.close(URI)]
+    assert all(isinstance(problem, DocumentProblem) and problem.uri == URI for problem in problems)
+    assert len(documents) == 0
+
+
+def test_opening_twice_takes_the_later_text_and_closing_gives_it_back() -> None:
+    """The documents can be listed and looked up by uri in between."""
+    documents = OpenDocuments()
+    documents.open(URI, 1, "python", "old")
+    opened = documents.open(URI, 2, "python", "new")
+    assert (list(documents), documents.get(URI), URI in documents) == ([opened], opened, True)
+    assert documents.close(URI) == opened
+    assert (list(documents), documents.get(URI), URI in documents) == ([], None, False)
