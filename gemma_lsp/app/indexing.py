@@ -15,6 +15,7 @@ from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import Workspace
 from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.syntax.index import Index, build
+from gemma_lsp.syntax.volatility import commit_shares
 from gemma_lsp.workspace.scan import ScanResult
 from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
@@ -67,13 +68,14 @@ class Indexing(Worker):
                 message = f"{done:,} of {total:,} files"
                 loop.call_soon_threadsafe(view.report, message, 100 * done // max(1, total))
 
-        def work(cancel: CancelToken) -> tuple[ScanResult, Index]:
+        def work(cancel: CancelToken) -> tuple[ScanResult, Index, dict[str, float]]:
             found = disk.scan(cancel)
             snapshot = WorkspaceSnapshot(root=ws.root, name=ws.name, files=found.files, skipped=found.skipped)
-            return found, build(snapshot, cancel=cancel, on_progress=report)
+            index = build(snapshot, cancel=cancel, on_progress=report)
+            return found, index, commit_shares(ws.root) if ws.root else {}
 
         try:
-            found, index = await in_thread(work, "index")
+            found, index, ws.volatility = await in_thread(work, "index")
         except BaseException:
             view.end("stopped")
             raise

@@ -37,18 +37,19 @@ class Warming(Worker):
         self._ws, self._indexing, self._engine, self._host = workspace, indexing, engine, host
         self._idle_s, self._retry_s = idle_s, RETRY_S
         self._touched = 0.0
-        self._due = True
+        self._due, self._patient = True, False
         self._known: dict[str, int] = {}
 
     def touched(self) -> None:
         """Something was edited: look whether the prompt has become stale."""
         self._touched = asyncio.get_running_loop().time()
-        if self._ws.resident is not None and self._ws.resident.stale:
-            self.lay_out()
+        if self._ws.resident is not None and self._ws.resident.stale and not self._due:
+            self._due = self._patient = True
+            self.wake()
 
     def lay_out(self) -> None:
-        """The prompt is to be laid out anew: the files or the settings are others."""
-        self._due = True
+        """The prompt is to be laid out anew at once: the settings or the engine are others."""
+        self._due, self._patient = True, False
         self.wake()
 
     def model_changed(self) -> None:
@@ -68,9 +69,9 @@ class Warming(Worker):
         if not self._indexing.ready.is_set():
             ws.phase = Phase.INDEXING
             await self._indexing.ready.wait()
-        if ws.resident is not None and ws.resident.layout is not NO_LAYOUT:
+        if self._patient:
             await self._quiet()
-        self._due = False
+        self._due = self._patient = False
         await self._lay_out(client, model)
         await self._warm(client)
         self._retry_s = RETRY_S
@@ -105,6 +106,7 @@ class Warming(Worker):
             budget_tokens=budget(model, ws.settings.index.budget_tokens) - head,
             open_paths=tuple(path for path in ws.open_paths if path in index.files),
             recent_paths=ws.recent_paths,
+            volatility=ws.volatility,
             previous=ws.resident.layout if ws.resident and ws.resident.layout is not NO_LAYOUT else None,
         )
         layout = await lay_out(index, options, client.count, self._known)

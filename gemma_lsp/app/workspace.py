@@ -58,6 +58,7 @@ class Workspace:
         self.phase = Phase.NEW
         self.error = ""
         self.warmed_tokens = 0
+        self.volatility: dict[str, float] = {}  # share of recent commits that touch a file
         self.snapshot = WorkspaceSnapshot(root=root, name=name)
         self.index = Index(self.snapshot, MappingProxyType({}))
         self.resident: Resident | None = None

@@ -74,6 +74,10 @@ class FakeBackend:
         return self._n_windows
 
     @property
+    def n_trunks(self) -> int:
+        return self._n_trunks
+
+    @property
     def n_guard(self) -> int:
         return 3 * self._info.n_swa
 

@@ -231,6 +231,10 @@ class LlamaBackend:
         return self._windows
 
     @property
+    def n_trunks(self) -> int:
+        return self._options.n_trunks
+
+    @property
     def n_guard(self) -> int:
         # Every trunk and the side sequence need one live window each; the rest may be pinned.
         return (self._windows - self._options.n_trunks - 1) * self._n_swa // self._options.n_trunks

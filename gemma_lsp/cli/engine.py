@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import platformdirs
 import psutil
 
 from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
-from gemma_lsp.cli.machine import CPU_MAX_CTX, plan_for, this_machine, uses_gpu
+from gemma_lsp.cli.machine import CPU_MAX_CTX, plan_for, this_machine, uses_gpu, workspaces_for
 from gemma_lsp.engine import process
 from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.core import Engine
+from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.spec import EngineSpec, address_of, only_one
 from gemma_lsp.models.shape import read_shape
 
@@ -32,7 +34,7 @@ def run_engine(spec: EngineSpec) -> None:
             log.info("another process is this engine already")
             return
         _yield_to_others(spec.nice)
-        engine = Engine(lambda on_progress: _load(spec, on_progress), n_trunks=spec.workspaces)
+        engine = Engine(lambda on_progress: _load(spec, on_progress), snapshots=_snapshots(spec))
         asyncio.run(process.serve(engine, address, spec.idle_exit_s))
 
 
@@ -40,6 +42,7 @@ def llama_options(spec: EngineSpec, on_progress: Callable[[float], None] | None 
     """How to load the model of `spec` on this machine. Raises `ModelError`."""
     machine = this_machine()
     shape = read_shape(Path(spec.model))
+    spec = replace(spec, workspaces=workspaces_for(spec, shape))
     plan = plan_for(spec, shape, machine)
     log.info("memory: %s", plan.explanation)
     if spec.n_ctx == 0 and not uses_gpu(spec, machine) and plan.n_ctx == CPU_MAX_CTX < shape.n_ctx_train:
@@ -55,6 +58,18 @@ def llama_options(spec: EngineSpec, on_progress: Callable[[float], None] | None 
         n_trunks=spec.workspaces,
         on_progress=on_progress,
     )
+
+
+def snapshot_folder() -> Path:
+    """Where trunks are kept between two lives of an engine; deleting it is always safe."""
+    chosen = os.environ.get("GEMMA_LSP_SNAPSHOT_DIR")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "snapshots"
+
+
+def _snapshots(spec: EngineSpec) -> Callable[[str], SnapshotStore] | None:
+    if not spec.snapshot_mb:
+        return None
+    return lambda identity: SnapshotStore(snapshot_folder(), identity, spec.snapshot_mb << 20)
 
 
 def _load(spec: EngineSpec, on_progress: Callable[[float], None]) -> Backend:

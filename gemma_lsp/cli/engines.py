@@ -54,6 +54,7 @@ def engine_spec(settings: Settings, model_path: Path) -> EngineSpec:
         kv_type=settings.model.kv_type,
         n_batch=settings.model.n_batch,
         nice=settings.engine.nice,
+        snapshot_mb=settings.engine.snapshot_mb,
         idle_exit_s=_idle_exit_s(settings),
     )
 

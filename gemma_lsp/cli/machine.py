@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
 from gemma_lsp.backends.llama import Gpu, gpus, windows_for
 from gemma_lsp.base.errors import ModelTooLarge
 from gemma_lsp.engine.spec import EngineSpec
-from gemma_lsp.models.memory import MemoryOptions, MemoryPlan, plan_memory
+from gemma_lsp.models.memory import MemoryOptions, MemoryPlan, kv_sliding_bytes, plan_memory
 from gemma_lsp.models.shape import ModelShape
 
 CPU_MAX_CTX = 32_768
 """Context that a CPU gets unless `model.n_ctx` asks for more: filling it takes two minutes at 250 tokens/s."""
+
+
+CHEAP_WINDOWS = 256 << 20
+"""Bytes of sliding windows that a second resident workspace may bring the cache to; guessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +40,18 @@ def uses_gpu(spec: EngineSpec, machine: Machine) -> bool:
     return bool(machine.gpus) and spec.gpu_layers != 0
 
 
+def workspaces_for(spec: EngineSpec, shape: ModelShape) -> int:
+    """Workspaces that the engine keeps side by side: a second one costs cells of the sliding window, and only those."""
+    if spec.workspaces:
+        return spec.workspaces
+    options = MemoryOptions(kv_type=spec.kv_type, n_seq_max=windows_for(shape.n_swa, 2), n_ubatch=spec.n_batch)
+    return 2 if kv_sliding_bytes(shape, CPU_MAX_CTX, options) <= CHEAP_WINDOWS else 1
+
+
 def plan_for(spec: EngineSpec, shape: ModelShape, machine: Machine) -> MemoryPlan:
     """The context that the engine of `spec` makes on this machine. Raises `ModelTooLarge`."""
     on_gpu = uses_gpu(spec, machine)
+    spec = replace(spec, workspaces=workspaces_for(spec, shape))
     options = MemoryOptions(
         n_ctx=spec.n_ctx,
         max_ctx=0 if on_gpu else CPU_MAX_CTX,

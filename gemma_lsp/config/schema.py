@@ -67,6 +67,12 @@ class EngineSettings:
         minimum=0,
         maximum=19,
     )
+    snapshot_mb: int = setting(
+        4096,
+        "Megabytes on disk for what was read, so that a restart need not read the repository again. 0: keep nothing.",
+        minimum=0,
+        maximum=1_048_576,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,10 @@ class Backend(Protocol):
         """Sequences that may be used, numbered from 0."""
 
     @property
+    def n_trunks(self) -> int:
+        """Workspaces that may be resident side by side; each takes three sequences, and all share one more."""
+
+    @property
     def n_guard(self) -> int:
         """Sliding cells that a trunk's guard may hold; 0 where there is no window."""
 

@@ -50,14 +50,12 @@ class Engine:
     def __init__(
         self,
         load: Callable[[Callable[[float], None]], Backend],
-        n_trunks: int = 1,
         snapshots: Callable[[str], SnapshotStore] | None = None,
     ) -> None:
         self._load = load
         self._open_snapshots = snapshots
         self._snapshots: SnapshotStore | None = None
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
-        self._n_trunks = n_trunks
         self._backend: Backend | None = None
         self._failure: LoadFailed | None = None
         self._store: TokenStore | None = None
@@ -225,7 +223,7 @@ class Engine:
         with self._wake:
             self._backend, self._store = backend, TokenStore(backend.tokenize)
             self._snapshots = self._open_snapshots(backend.identity) if self._open_snapshots else None
-            trunks = self._n_trunks
+            trunks = backend.n_trunks
             self._free = [(3 * i, 3 * i + 1, 3 * i + 2) for i in range(trunks)]
             self._trunks[SIDE] = Trunk(backend, 3 * trunks, 3 * trunks, 3 * trunks)
             for watcher in self._watchers:

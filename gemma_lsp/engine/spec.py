@@ -28,7 +28,7 @@ class EngineSpec:
     flash_attention: str = "auto"
     kv_type: str = "f16"
     n_batch: int = 512
-    workspaces: int = 1
+    workspaces: int = 0  # resident side by side; 0: two where a window is cheap, else one
     nice: int = 10
     idle_exit_s: float = 600.0
     snapshot_mb: int = 4096  # 0: nothing is kept on disk

@@ -52,7 +52,7 @@ def cursor_place(ctx: FeatureContext, path: str, text: Text, offset: int) -> tup
     Where the cursor is in the hole, that is the hole; elsewhere the lines nearby, which then stand in the body too.
     """
     hole = ctx.resident.hole
-    if hole and hole.path == path and hole.span.start <= offset <= hole.span.end <= len(text.content):
+    if hole and hole.path == path and hole.span.start <= offset <= hole.span.end and hole.text == text:
         return (), place_in(path, text, hole.span, offset)
     return _hole(ctx), place_in(path, text, nearby(text, offset, NEARBY_CHARS), offset)
 
@@ -77,7 +77,4 @@ def nearby(text: Text, offset: int, chars: int) -> Span:
 
 def _hole(ctx: FeatureContext) -> Prompt:
     hole = ctx.resident.hole
-    parsed = ctx.index.files.get(hole.path) if hole else None
-    if hole is None or parsed is None:
-        return ()
-    return hole_tail(hole.path, parsed.text.content[hole.span.start : hole.span.end])
+    return hole_tail(hole.path, hole.text.slice(hole.span)) if hole else ()

@@ -19,13 +19,14 @@ from gemma_lsp.features.memory import RelativeFinding
 from gemma_lsp.generate.answers import Answer, gather, sum_costs
 from gemma_lsp.generate.grammars import BECAUSE, json_findings, quoted_finding
 from gemma_lsp.generate.presets import constrained
+from gemma_lsp.generate.repetition import goes_round
 from gemma_lsp.prompt.tails import Selection, review_tail
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 from gemma_lsp.text import Span
 
 CODE = "possible-bug"
 MAX_TOKENS_DOCUMENT = 64
-MAX_TOKENS_JSON = 300
+MAX_TOKENS_JSON = 240
 MAX_LINES = 200  # a longer definition is not reviewed: nobody gets a good answer about it
 MESSAGE_CHARS = 200
 _LEAST_QUOTE = 4
@@ -107,6 +108,7 @@ async def _asked(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> Ans
         max_tokens=MAX_TOKENS_JSON if ctx.frame.chat else MAX_TOKENS_DOCUMENT,
         stop=tail.stop,
         sampling=constrained(grammar),
+        enough=goes_round,
     )
     return await gather(ctx.engine, ctx.workspace, request_prompt(ctx, tail.segments), options)
 

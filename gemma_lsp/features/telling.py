@@ -15,7 +15,7 @@ from gemma_lsp.features.context import FeatureContext, request_prompt
 from gemma_lsp.features.markdown import link, plain, sanitised
 from gemma_lsp.generate.answers import gather, sum_costs
 from gemma_lsp.generate.presets import DOCUMENT, EXPLANATION
-from gemma_lsp.generate.repetition import loop_size, without_loop
+from gemma_lsp.generate.repetition import goes_round, without_loop
 from gemma_lsp.generate.stream import AnswerParser, Piece
 from gemma_lsp.prompt.segments import Region, Segment
 from gemma_lsp.prompt.tails import RequestTail
@@ -130,7 +130,7 @@ def _options(ctx: FeatureContext, tail: RequestTail, *, budgeted: bool) -> Gener
         max_tokens=settings.max_tokens + (settings.thinking_tokens if thinks else 0),
         stop=tail.stop,
         sampling=EXPLANATION if ctx.frame.chat else DOCUMENT,
-        enough=_over_budget(ctx) if thinks else _goes_round,
+        enough=_over_budget(ctx) if thinks else goes_round,
     )
 
 
@@ -139,13 +139,9 @@ def _over_budget(ctx: FeatureContext) -> Callable[[str], bool]:
     limit = ctx.settings.explain.thinking_tokens * _CHARS_PER_TOKEN
 
     def over(text: str) -> bool:
-        return loop_size(text) > 0 or (len(text) > limit and _still_thinks(text, opened=_opens_thinking(ctx)))
+        return goes_round(text) or (len(text) > limit and _still_thinks(text, opened=_opens_thinking(ctx)))
 
     return over
-
-
-def _goes_round(text: str) -> bool:
-    return loop_size(text) > 0
 
 
 def _still_thinks(text: str, *, opened: bool) -> bool:

@@ -15,6 +15,11 @@ def loop_size(text: str) -> int:
     return 0
 
 
+def goes_round(text: str) -> bool:
+    """Whether nothing more is to be expected of the text: for `GenerateOptions.enough`."""
+    return loop_size(text) > 0
+
+
 def without_loop(text: str) -> str:
     """The text with one round left of what its end repeats, cut after a sentence if that round has one."""
     size = loop_size(text)

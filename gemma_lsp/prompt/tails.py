@@ -183,7 +183,7 @@ def _plain_tail(place: Place) -> CompletionTail:
 def _chat_tail(frame: Frame, place: Place) -> CompletionTail:
     """First what follows the cursor's line, which typing does not change; then an answer begun with the code so far."""
     _, _, below = place.after.partition("\n")
-    below = _clipped(below)
+    below = _clipped(below).strip("\n")
     rest = f"Further down the file goes on like this:\n\n{_FENCE}python\n{below}\n{_FENCE}\n\n" if below.strip() else ""
     text = f"{frame.request_open}{rest}Continue the code of {place.path}. Write nothing that stands further down.\n"
     segments = (

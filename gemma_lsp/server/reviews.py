@@ -30,8 +30,8 @@ QUIET_S = 1.0  # without a change before a document is reviewed; guessed
 class Reviews:
     """Invariant: at most one push is under way for a document, and it says what the document reads like now."""
 
-    def __init__(self, session: Session, quiet_s: float = QUIET_S) -> None:
-        self.quiet_s = quiet_s
+    def __init__(self, session: Session) -> None:
+        self._quiet_s = QUIET_S
         self._session = session
         self._pushes: dict[str, asyncio.Task[Any]] = {}
         self._shown: set[str] = set()
@@ -79,7 +79,7 @@ class Reviews:
             document, place = self._session.app.documents.get(uri), self._session.app.place(uri)
             if document is None or place is None:
                 return None, []
-            await asyncio.sleep(self.quiet_s)
+            await asyncio.sleep(self._quiet_s)
             if self._session.app.documents.get(uri) is not document:
                 continue
             found = await self._findings(place, document.text, ask=ask)

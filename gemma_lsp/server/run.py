@@ -28,7 +28,7 @@ CLOSE_LIMIT_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What the command line says; it is stronger than every setting."""
+    """What the command line says; it is stronger than every setting, but for a log level of "info"."""
 
     model: str | None = None
     log_file: Path | None = None
@@ -47,7 +47,11 @@ def run(options: ServeOptions, engine_factory: EngineFactory) -> int:
 
 def sources(options: ServeOptions) -> tuple[Source, ...]:
     """Settings that do not come from the client: the user's file, and the command line as the last word."""
-    values: dict[str, object] = {"model": {"path": options.model}} if options.model else {}
+    values: dict[str, object] = {}
+    if options.model:
+        values["model"] = {"path": options.model}
+    if options.log_level != "info":
+        values["log"] = {"level": options.log_level}
     command_line = Source(strength=Strength.INITIALIZATION_OPTIONS, origin="the command line", values=values)
     return (user_source(), command_line)
 

@@ -74,7 +74,7 @@ def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
         scope = classes.get(symbol.qualified.rpartition(".")[0])
         if not _is_member(text, symbol, scope):
             continue
-        start, end = text.position(symbol.span.start).line, text.position(symbol.span.end).line + 1
+        start, end = text.line_at(symbol.span.start), text.line_at(symbol.span.end) + 1
         floor = before_end if before_end <= start else floor
         yield _Cut(_comments_above(text, start, floor), _kind(symbol), symbol.qualified)
         yield _Cut(end, ChunkKind.STATEMENTS, scope.qualified if scope else "")
@@ -85,14 +85,18 @@ def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
 
 def _is_member(text: Text, symbol: Symbol, scope: Symbol | None) -> bool:
     """Whether the definition stands directly in the module, or directly in a class that is cut itself."""
-    start = text.position(symbol.span.start)
-    if text.line(start.line)[: start.column].strip():
+    column = _column(text, symbol.span.start)
+    if text.content[symbol.span.start - column : symbol.span.start].strip():
         return False
     if "." not in symbol.qualified:
-        return start.column == 0
+        return column == 0
     if scope is None or not scope.span.start <= symbol.span.start < scope.span.end:
         return False
-    return start.column == text.position(scope.body.start).column
+    return column == _column(text, scope.body.start)
+
+
+def _column(text: Text, offset: int) -> int:
+    return offset - text.line_starts[text.line_at(offset)]
 
 
 def _kind(symbol: Symbol) -> ChunkKind:
@@ -118,8 +122,9 @@ def _without_blank_runs(text: Text, cuts: list[_Cut]) -> list[_Cut]:
     n_lines = _n_lines(text)
     for at, cut in enumerate(cuts):
         end = cuts[at + 1].line if at + 1 < len(cuts) else n_lines
-        blank = all(not text.line(line).strip() for line in range(cut.line, min(end, n_lines)))
-        if cut.line >= n_lines or (blank and kept) or cut.line >= end:
+        if cut.line >= min(n_lines, end):
+            continue
+        if kept and text.slice(_lines_span(text, cut.line, end)).isspace():
             continue
         kept.append(cut)
     return kept or [_Cut(0, ChunkKind.HEAD, "")]

@@ -56,7 +56,7 @@ def cursor_context(parsed: ParsedFile, position: Position) -> CursorContext:
     own_indent = _indent(before) if not before.strip() else _indent(line)
     if parsed.language != "python":
         return _plain(bool(after.strip()), own_indent)
-    lexical = lexical_state(text.content, offset)
+    lexical = lexical_state(text.content, offset, _code_start(parsed, offset))
     in_code = not (lexical.in_string or lexical.in_comment)
     header = _header_above(text, position.line, lexical) if in_code and not line.strip() else None
     block_start = header is not None and _block_is_empty(text, position.line, header)
@@ -73,6 +73,17 @@ def cursor_context(parsed: ParsedFile, position: Position) -> CursorContext:
         indent=indent,
         enclosing=enclosing,
     )
+
+
+def _code_start(parsed: ParsedFile, offset: int) -> int:
+    """A place before the offset that is certainly outside of strings and brackets: the start of the definition
+    around it, or around the first place where tree-sitter had to guess.
+    """
+    certain = min([offset, *(span.start for span in parsed.error_spans[:1])])
+    at = bisect_right(parsed.chunks, certain, key=lambda chunk: chunk.span.start) - 1
+    while at > 0 and parsed.chunks[at].symbol == parsed.chunks[at - 1].symbol:
+        at -= 1
+    return parsed.chunks[at].span.start if at > 0 else 0
 
 
 def _plain(mid_line: bool, indent: int) -> CursorContext:

@@ -47,8 +47,6 @@ FACTS = Query(
 
 STATEMENTS = Query(LANGUAGE, "(module (_) @statement) (block (_) @statement)")
 
-ERRORS = Query(LANGUAGE, "(ERROR) @error (MISSING) @error")
-
 
 def new_parser() -> Parser:
     """A parser for one thread's use."""

@@ -7,6 +7,7 @@ A `Parser` belongs to one thread; `parse` may be called from any.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 from tree_sitter import Node, Tree
 from tree_sitter import Parser as TreeSitterParser
@@ -95,7 +96,6 @@ def _facts(path: str, source: Source, tree: Tree) -> ParsedFile:
     root = tree.root_node
     found = grammar.captures(grammar.FACTS, root)
     symbols = find_symbols(source, found)
-    errors = grammar.captures(grammar.ERRORS, root).get("error", []) if root.has_error else []
     return ParsedFile(
         path=path,
         text=source.text,
@@ -105,8 +105,19 @@ def _facts(path: str, source: Source, tree: Tree) -> ParsedFile:
         references=find_references(source, found),
         imports=find_imports(source, found),
         docstring=docstring_of(source, root),
-        error_spans=tuple(sorted(source.span(node) for node in errors)),
+        error_spans=tuple(sorted(source.span(node) for node in _errors(root))),
     )
+
+
+def _errors(root: Node) -> Iterator[Node]:
+    """The outermost nodes that hold what does not parse, or that stand for what is missing."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.is_error or node.is_missing:
+            yield node
+        elif node.has_error:
+            stack.extend(node.children)
 
 
 def _statement_lines(source: Source, root: Node, span: Span) -> dict[int, int]:

@@ -68,10 +68,14 @@ class Text:
         span = self.line_span(max(0, position.line))
         return min(span.start + max(0, position.column), span.end)
 
+    def line_at(self, offset: int) -> int:
+        """The line that holds an offset."""
+        return bisect_right(self.line_starts, offset) - 1
+
     def position(self, offset: int) -> Position:
         """Line and column of an offset, clamped to the text."""
         offset = min(max(0, offset), len(self.content))
-        line = bisect_right(self.line_starts, offset) - 1
+        line = self.line_at(offset)
         return Position(line, offset - self.line_starts[line])
 
     def with_edits(self, edits: Sequence[Edit]) -> Text:

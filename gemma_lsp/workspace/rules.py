@@ -42,13 +42,18 @@ class IgnoreRules:
         self._exclude = _spec(options.exclude)
         self._include = _spec(options.include)
         self._specs: dict[str, GitIgnoreSpec] = {}
-        self._folders: dict[str, str | None] = {"": None}
+        self._folders: dict[str, str | None] = {}  # each judged as if those above it were not hidden
 
     def folder(self, path: str) -> str | None:
         """Why a folder is left out with all it holds, or None. A folder in a hidden folder is hidden."""
-        if path not in self._folders:
-            self._folders[path] = self.folder(path.rpartition("/")[0]) or self._own_folder(path)
-        return self._folders[path]
+        verdict, end = None, 0
+        while path and verdict is None and end >= 0:
+            end = path.find("/", end + 1)
+            folder = path if end < 0 else path[:end]
+            if folder not in self._folders:
+                self._folders[folder] = self._own_folder(folder)
+            verdict = self._folders[folder]
+        return verdict
 
     def file(self, path: str) -> str | None:
         """Why a file is left out by its path, or None."""

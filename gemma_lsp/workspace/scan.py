@@ -72,6 +72,8 @@ def read_file(root: Path, path: str, options: ScanOptions, rules: IgnoreRules | 
     rules = rules or IgnoreRules(root, options)
     if not rules.wants(path):
         return Skipped("not a kind of file that belongs into the prompt")
+    if not os.path.lexists(root / path):
+        return Skipped("there is no such file", missing=True)
     if any(os.path.islink(root.joinpath(*parts[: at + 1])) for at in range(len(parts))):
         return Skipped("a symbolic link")
     hidden = rules.file(path)

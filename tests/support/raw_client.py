@@ -42,6 +42,7 @@ class RawClient:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Condition()
         self._seen: set[asyncio.Task[None]] = set()
+        self.limit_s = LIMIT_S
         self.messages: list[Message] = []
         self.answerers: dict[str, Answerer] = {
             "client/registerCapability": lambda params: None,
@@ -95,7 +96,7 @@ class RawClient:
 
     async def until(self, found: Callable[[], Any]) -> Any:
         """Waits until `found` is true of what has arrived."""
-        async with asyncio.timeout(LIMIT_S), self._changed:
+        async with asyncio.timeout(self.limit_s), self._changed:
             while not (value := found()):
                 assert not self.closed.is_set(), f"the server went away; it said {self.messages[-3:]}"
                 await self._changed.wait()

@@ -62,7 +62,7 @@ async def ready(client: RawClient) -> None:
 FILES = {
     "pyproject.toml": "[project]\nname = 'shop'\n",
     "shop/rates.py": "def rate(weight):\n    return weight * 3\n",
-    "shop/cart.py": "from shop.rates import rate\n\n\ndef total(items):\n    return sum(rate(item) for item in items)\n",
+    "shop/cart.py": "from shop.rates import rate\n\n\ndef total(items):\n    return sum(rate(i) for i in items)\n",
 }
 
 

@@ -73,6 +73,14 @@ async def test_reviews_yield_to_everything_else(engine: ScriptedEngine) -> None:
     assert all(asked.options.sampling.grammar.startswith("root ::=") for asked in engine.asked)
 
 
+async def test_an_answer_that_goes_round_in_circles_is_ended() -> None:
+    """A string in a grammar has no end of its own."""
+    engine = ScriptedEngine('{"findings": [{"quote": "' + "x, " * 100, model=scripted_model("chat"))
+    found = await review(started(engine), PATH, {"mean"})
+    assert found.findings == ()
+    assert found.cost.generated < 40
+
+
 async def test_a_file_that_is_not_in_the_index_has_no_findings(engine: ScriptedEngine) -> None:
     """No model is asked about it."""
     assert (await review(started(engine), ".env")).findings == ()

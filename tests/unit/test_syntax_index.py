@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.base.cancel import CancelSource
@@ -41,6 +41,7 @@ def answers(index: Index) -> list[object]:
     ]
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(PATHS), st.sampled_from(SOURCES)),
     st.lists(st.dictionaries(st.sampled_from(PATHS), st.one_of(st.none(), st.sampled_from(SOURCES))), max_size=4),

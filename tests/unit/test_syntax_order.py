@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.syntax.index import Index, build
@@ -56,6 +56,7 @@ def test_of_two_equally_edited_files_the_small_one_stands_last() -> None:
     assert stable_order(index, odds) == ("large.py", "small.py")
 
 
+@settings(deadline=None)
 @given(st.permutations(sorted(FILES)))
 def test_the_order_does_not_depend_on_how_the_files_were_found(paths: list[str]) -> None:
     """The same files give the same prompt on every machine."""

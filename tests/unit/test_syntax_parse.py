@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.syntax import ChunkKind, OpenTree, ParsedFile, Parser, SymbolKind, parse
@@ -65,6 +65,7 @@ def check_tiling(parsed: ParsedFile) -> None:
     assert at == len(content)
 
 
+@settings(deadline=None)
 @given(st.one_of(CODE, ANYTHING))
 @example("class A: pass\x0cdef f(): pass")
 def test_any_python_is_tiled_and_described(content: str) -> None:
@@ -80,12 +81,14 @@ def test_any_python_is_tiled_and_described(content: str) -> None:
     assert all(span.end <= len(content) for span in parsed.error_spans)
 
 
+@settings(deadline=None)
 @given(st.one_of(CODE, ANYTHING))
 def test_any_prose_is_tiled(content: str) -> None:
     """What is not Python is cut into runs of lines as well."""
     check_tiling(parse("README.md", Text(content)))
 
 
+@settings(deadline=None)
 @given(st.one_of(CODE, ANYTHING))
 def test_skeletons_are_never_longer_than_their_chunks(content: str) -> None:
     """One short form for each chunk, whatever the code, and one line of names."""
@@ -96,6 +99,7 @@ def test_skeletons_are_never_longer_than_their_chunks(content: str) -> None:
     assert "\n" not in map_line(parsed)
 
 
+@settings(deadline=None)
 @given(CODE, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 30), st.sampled_from(BITS)), max_size=5))
 @example("é😀 = 1\n", [(1, 1, "😀"), (0, 1, "")])
 def test_an_edit_gives_what_a_fresh_parse_gives(content: str, edits: list[tuple[int, int, str]]) -> None:
@@ -107,6 +111,7 @@ def test_an_edit_gives_what_a_fresh_parse_gives(content: str, edits: list[tuple[
         assert tree.update(Text(content)) == parse("a.py", Text(content))
 
 
+@settings(deadline=None)
 @given(CODE, st.integers(0, 30), st.integers(0, 40))
 def test_any_cursor_has_a_context(content: str, line: int, column: int) -> None:
     """The context of any place can be asked, its chunk holds it, and the innermost definition is around it."""
@@ -261,3 +266,13 @@ def test_variables_are_no_scope() -> None:
     found = innermost(parsed, parsed.text.content.index("1"))
     assert found is not None
     assert (found.qualified, found.kind) == ("A", SymbolKind.CLASS)
+
+
+def test_absurd_nesting_is_no_recursion() -> None:
+    """Neither of strings in fields, nor of brackets, nor of blocks, nor of formats."""
+    blocks = "".join(f"{'  ' * depth}class A{depth}:\n" for depth in range(400))
+    for content in ('f"{' * 1_000, "f'{a:{b:" * 1_000, "(" * 9_000, "f'{" + "(" * 2_000, blocks, "@" * 2_000):
+        parsed = parse("a.py", Text(content))
+        check_tiling(parsed)
+        assert cursor_context(parsed, Position(10_000, 0)).indent >= 0
+        assert len(skeleton(parsed)) == len(parsed.chunks)

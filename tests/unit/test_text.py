@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.text import Edit, Position, PositionEncoding, Span, Text, column_from_units, units_from_column
@@ -23,6 +23,7 @@ def units_by_codec(line: str, encoding: PositionEncoding) -> int:
     return len(line.encode(codec)) // width
 
 
+@settings(deadline=None)
 @given(CONTENT)
 def test_lines_are_what_lies_between_line_feeds(content: str) -> None:
     """Only '\\n' ends a line: no form feed, no U+2028, no U+0085."""
@@ -30,6 +31,7 @@ def test_lines_are_what_lies_between_line_feeds(content: str) -> None:
     assert [text.line(line) for line in range(text.n_lines)] == content.split("\n")
 
 
+@settings(deadline=None)
 @given(CONTENT, st.integers(0, 70))
 def test_offset_and_position_are_inverse(content: str, offset: int) -> None:
     """A position is the number of line feeds before it and what follows the last of them."""
@@ -39,6 +41,7 @@ def test_offset_and_position_are_inverse(content: str, offset: int) -> None:
     assert text.offset(text.position(offset)) == offset
 
 
+@settings(deadline=None)
 @given(CONTENT, st.integers(-3, 80), st.integers(-3, 80))
 def test_every_position_is_clamped_into_its_line(content: str, line: int, column: int) -> None:
     """A column past a line's end is the end of that line; a line past the end is the end of the text."""
@@ -52,6 +55,7 @@ def test_every_position_is_clamped_into_its_line(content: str, line: int, column
         assert at.column == min(max(0, column), len(lines[at.line]))
 
 
+@settings(deadline=None)
 @given(RAW)
 def test_normalised_text_has_line_feeds_and_no_lone_surrogate(raw: str) -> None:
     """Halves that stand together become their code point, others U+FFFD; the lines stay what they were."""
@@ -61,6 +65,7 @@ def test_normalised_text_has_line_feeds_and_no_lone_surrogate(raw: str) -> None:
     assert content.count("\n") == raw.replace("\r\n", "\n").replace("\r", "\n").count("\n")
 
 
+@settings(deadline=None)
 @given(CONTENT, st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5), CONTENT), max_size=4))
 def test_edits_all_refer_to_the_text_before(content: str, drafts: list[tuple[int, int, str]]) -> None:
     """Several edits at once come out as if each place had been edited on its own."""
@@ -74,6 +79,7 @@ def test_edits_all_refer_to_the_text_before(content: str, drafts: list[tuple[int
     assert text.with_edits(edits).content == "".join(expected) + content[end:]
 
 
+@settings(deadline=None)
 @given(LINE, st.sampled_from(PositionEncoding))
 def test_units_count_as_the_codec_does(line: str, encoding: PositionEncoding) -> None:
     """The units before each column are those of the encoded text, and lead back to the column."""
@@ -83,6 +89,7 @@ def test_units_count_as_the_codec_does(line: str, encoding: PositionEncoding) ->
         assert column_from_units(line, units, encoding) == column
 
 
+@settings(deadline=None)
 @given(LINE, st.integers(-2, 90), st.sampled_from(PositionEncoding))
 def test_any_unit_is_rounded_down_to_a_column(line: str, units: int, encoding: PositionEncoding) -> None:
     """A unit inside a code point is its beginning, one past the line's end the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.text import PositionEncoding, Text
@@ -63,6 +63,7 @@ class EditorModel:
         self.units[start:end] = self.encoded(change.text)
 
 
+@settings(deadline=None)
 @given(RAW, st.lists(st.builds(RawChange, st.one_of(st.none(), RANGE, RANGE, RANGE), RAW), max_size=6))
 def test_any_changes_give_what_the_editor_has(raw: str, changes: list[RawChange]) -> None:
     """CRLF, lone CR, both split and joined by edits, pairs of surrogates, places outside the text."""

@@ -207,6 +207,7 @@ def test_one_file_is_read_under_the_same_rules(tmp_path: Path) -> None:
     assert read_file(tmp_path, "gone.py", OPTIONS) == Skipped("there is no such file", missing=True)
     assert read_file(tmp_path, "c.json", OPTIONS) == Skipped("not a kind of file that belongs into the prompt")
     assert read_file(tmp_path, ".env", ScanOptions(include=(".env",))) == Skipped("a secret by its name")
+    assert read_file(tmp_path, "d/" * 2_000 + "a.py", OPTIONS) == Skipped("there is no such file", missing=True)
     for path in ("../a.py", "/a.py", "no/../a.py", "", "a.py/"):
         assert read_file(tmp_path, path, OPTIONS) == Skipped("not a path inside the workspace")
 
