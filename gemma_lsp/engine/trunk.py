@@ -14,6 +14,7 @@ from gemma_lsp.engine.snapshots import Loaded, restored_ledger
 from gemma_lsp.kv.guard import Share, guard_ops
 from gemma_lsp.kv.ledger import Ledger
 from gemma_lsp.kv.plan import Clear, Hide, Op, Reveal, Rewind, Wanted
+from gemma_lsp.kv.ranges import span
 
 
 class Trunk:
@@ -42,6 +43,7 @@ class Trunk:
                         self._backend.remove(seq, length, -1)
                     self.ledger.rewind(length)
                 case Hide(start, stop):
+                    self._pin(start, stop)
                     self._backend.copy(self.seq, self._attic, start, stop)
                     self._backend.remove(self.seq, start, stop)
                     self.ledger.hide(start, stop)
@@ -103,6 +105,12 @@ class Trunk:
             self.ledger.append(part.key, part.region, tokens)
             if part.key and offset + len(tokens) == len(part.tokens):
                 self.ledger.complete(part.key, len(part.tokens))
+
+    def _pin(self, start: int, stop: int) -> None:
+        """Shares what is left of a range's sliding cells, so that it can come back into the window whole."""
+        for first, last in (span(start, stop) & self.ledger.sliding) - self.ledger.guarded:
+            self._backend.copy(self.seq, self._guard, first, last)
+            self.ledger.guard(first, last)
 
     def _share(self, body_end: int) -> None:
         if self._guard == self.seq:  # the side sequence is never rewound

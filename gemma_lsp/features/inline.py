@@ -107,7 +107,8 @@ async def inline_completion(ctx: FeatureContext, request: InlineRequest) -> Inli
     if answer.unwanted:
         return _nothing(request, answer.reason, answer.cost)
     result = _result(answer, spot)
-    cache.put(key, result)
+    if result.text or answer.reason != "deadline":  # another time there may be enough of it
+        cache.put(key, result)
     if not result.text:
         return _nothing(request, result.reason, answer.cost)
     return _shown(ctx, spot, result.text, "model", answer.cost)

@@ -133,8 +133,18 @@ def test_typing_beside_a_hidden_last_chunk_costs_the_key() -> None:
     assert decided.evaluate == 1
 
 
+def test_moving_the_hole_inside_the_window_keeps_the_body() -> None:
+    """A chunk of the last window is hidden right after the prefill, then shown again while its neighbour goes."""
+    backend, trunk = held("b:aaaaaaaaaa b:bbbb b:cccc b:dddd", n_swa=12)
+    for body, hole in (("b:aaaaaaaaaa b:bbbb b:dddd", "h:CC"), ("b:aaaaaaaaaa b:cccc b:dddd", "h:BB")):
+        parts = wanted(f"{body} {hole}")
+        decided = plan(trunk.ledger, parts, backend.can, Policy(slack=0))
+        evaluate(trunk, parts, decided)
+        assert decided.evaluate == 2
+
+
 def test_an_erratum_is_one_run_whatever_stood_there() -> None:
-    """It shares its first tokens with the old tail and is evaluated whole, so that it can be masked as a whole later."""
+    """It shares its first tokens with the old tail and is evaluated whole, so that it can be masked whole later."""
     backend, trunk = held("b:aaaa b:bbbb h:BBxx")
     parts = wanted("b:aaaa b:bbbb e:BBBB r:q")
     evaluate(trunk, parts, plan(trunk.ledger, parts, backend.can, Policy(slack=0)))
