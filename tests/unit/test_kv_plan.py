@@ -135,9 +135,13 @@ def test_typing_beside_a_hidden_last_chunk_costs_the_key() -> None:
 
 def test_moving_the_hole_inside_the_window_keeps_the_body() -> None:
     """A chunk of the last window is hidden right after the prefill, then shown again while its neighbour goes."""
-    backend, trunk = held("b:aaaaaaaaaa b:bbbb b:cccc b:dddd", n_swa=12)
-    for body, hole in (("b:aaaaaaaaaa b:bbbb b:dddd", "h:CC"), ("b:aaaaaaaaaa b:cccc b:dddd", "h:BB")):
-        parts = wanted(f"{body} {hole}")
+    backend = FakeBackend(n_swa=12, n_slice=64)
+    trunk, body = Trunk(backend, 0, 1, 2), wanted("b:aaaaaaaaaa b:bbbb b:cccc b:dddd")
+    one_batch = [(part, 0, part.tokens) for part in body]
+    flat = [token for part in body for token in part.tokens]
+    trunk.evaluate_parts(one_batch, flat, body_end=22, logits=False, abort=never)
+    for shown, hole in (("b:aaaaaaaaaa b:bbbb b:dddd", "h:CC"), ("b:aaaaaaaaaa b:cccc b:dddd", "h:BB")):
+        parts = wanted(f"{shown} {hole}")
         decided = plan(trunk.ledger, parts, backend.can, Policy(slack=0))
         evaluate(trunk, parts, decided)
         assert decided.evaluate == 2
