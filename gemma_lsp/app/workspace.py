@@ -84,6 +84,15 @@ class Workspace:
             self._recent = [path, *(p for p in self._recent if p != path)][:MAX_RECENT]
         self._take({path: text})
 
+    def look_at(self, path: str, offset: int) -> None:
+        """The user asks for code at this place: if that is outside the hole, the hole moves there."""
+        hole = self.resident.hole if self.resident else None
+        if hole and hole.path == path and hole.span.start <= offset <= hole.span.end:
+            return
+        self.focus = Focus(path, offset)
+        if self.resident is not None and path in self.index.files:
+            self.resident = self.resident.with_index(self.index, self.focus)
+
     def close(self, path: str) -> None:
         """The disk owns the file again; until it is read, the last text counts."""
         self._open.pop(path, None)

@@ -31,10 +31,13 @@ def text_document_completion(
     session.latest.claim(("completion", uri), session.protocol.current)
     session.typed.discard(uri)
     document, place = session.app.documents.get(uri), session.app.place(uri)
-    ctx = session.app.context(place.workspace) if place is not None else None
-    if document is None or place is None or ctx is None:
+    if document is None or place is None:
         return NOTHING
     position = session.positions.position(document.text, params.position)
+    place.workspace.look_at(place.path, document.text.offset(position))
+    ctx = session.app.context(place.workspace)
+    if ctx is None:
+        return NOTHING
     return _answer(session, ctx, place.path, position, invoked=asked_for)
 
 

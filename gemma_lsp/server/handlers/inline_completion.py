@@ -25,10 +25,13 @@ def text_document_inline_completion(
     session.latest.claim(("completion", uri), session.protocol.current)
     session.typed.discard(uri)
     document, place = session.app.documents.get(uri), session.app.place(uri)
-    ctx = session.app.context(place.workspace) if place is not None else None
-    if document is None or place is None or ctx is None:
+    if document is None or place is None:
         return None
     position = session.positions.position(document.text, params.position)
+    place.workspace.look_at(place.path, document.text.offset(position))
+    ctx = session.app.context(place.workspace)
+    if ctx is None:
+        return None
     invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     request = InlineRequest(path=place.path, position=position, invoked=invoked, version=document.version)
     return _answer(session, ctx, place, request, document.text, position)
