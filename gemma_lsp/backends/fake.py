@@ -163,7 +163,7 @@ class FakeBackend:
     def identity(self) -> str:
         return f"fake {self._info.n_swa}"
 
-    def save(self, seq: int) -> bytes:
+    def save(self, seq: int) -> bytes | memoryview:
         end = self.last_position(seq) + 1
         keep = end - self._info.n_swa
         cells = sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position)

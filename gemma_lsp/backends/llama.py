@@ -339,15 +339,15 @@ class LlamaBackend:
         settings = [path.stat().st_size, o.kv_type, o.flash_attention, self._n_swa, self._info.gpu_layers > 0]
         return digest_bytes(head + tail + repr([llama_cpp.__version__, settings]).encode())
 
-    def save(self, seq: int) -> bytes:
+    def save(self, seq: int) -> bytes | memoryview:
         size = lib.llama_state_seq_get_size(self._ctx, seq)
-        buffer = (ctypes.c_uint8 * size)()
-        written = lib.llama_state_seq_get_data(self._ctx, buffer, size, seq)
-        return bytes(buffer[:written]) if written != size else bytes(buffer)
+        buffer = np.empty(size, np.uint8)  # gigabytes for a large model: never copied again
+        written = lib.llama_state_seq_get_data(self._ctx, _bytes_at(buffer), size, seq)
+        return buffer[:written].data
 
     def load(self, seq: int, state: bytes | memoryview) -> bool:
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if lib.llama_state_seq_set_data(self._ctx, buffer, len(state), seq) == len(state):
+        buffer = np.frombuffer(state, np.uint8)
+        if lib.llama_state_seq_set_data(self._ctx, _bytes_at(buffer), len(buffer), seq) == len(buffer):
             return True
         lib.llama_memory_seq_rm(self._memory, seq, -1, -1)
         return False
@@ -428,6 +428,10 @@ def _choosers(sampling: Sampling) -> list[Any]:
 def _offloaded(asked: int, n_layers: int) -> int:
     """Layers on the GPU, the output layer counted."""
     return n_layers + 1 if asked < 0 else min(asked, n_layers + 1)
+
+
+def _bytes_at(buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
+    return buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _never() -> bool:

@@ -93,7 +93,7 @@ class Backend(Protocol):
     def identity(self) -> str:
         """Digest of model file, build and cache settings: whether a saved state fits."""
 
-    def save(self, seq: int) -> bytes:
+    def save(self, seq: int) -> bytes | memoryview:
         """The sequence's state: all of it but sliding cells behind its window."""
 
     def load(self, seq: int, state: bytes | memoryview) -> bool:

@@ -115,7 +115,7 @@ class SnapshotStore:
             return None
         return Loaded(_native(tokens), header.runs, data[end:-16])
 
-    def save(self, workspace: str, ledger: Ledger, state: bytes) -> Path | None:
+    def save(self, workspace: str, ledger: Ledger, state: bytes | memoryview) -> Path | None:
         """Writes a trunk that holds nothing hidden. None if the disk refuses; nothing half-written stays."""
         runs = [[run.key, run.region, run.start, run.stop] for run in ledger.runs]
         head = json.dumps({"identity": self._identity, "workspace": workspace, "runs": runs}).encode()
@@ -183,7 +183,7 @@ def restored_ledger(n_swa: int, tokens: array[int], runs: Sequence[Run]) -> Ledg
     return ledger
 
 
-def _write(target: Path, parts: Sequence[bytes]) -> None:
+def _write(target: Path, parts: Sequence[bytes | memoryview]) -> None:
     descriptor, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:

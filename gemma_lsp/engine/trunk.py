@@ -52,7 +52,7 @@ class Trunk:
                     self._backend.remove(self._attic, start, stop)
                     self.ledger.reveal(start, stop)
 
-    def save(self) -> bytes:
+    def save(self) -> bytes | memoryview:
         """The state, for a snapshot; only of a trunk that hides nothing."""
         if self.ledger.hidden:
             raise ValueError("a trunk with hidden tokens is not saved")
