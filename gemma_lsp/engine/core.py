@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,14 +33,12 @@ from gemma_lsp.engine.messages import (
 )
 from gemma_lsp.engine.messages import Cost as NoCost
 from gemma_lsp.engine.run import Listener, Reply, Run, check_fits
-from gemma_lsp.engine.snapshots import WORTH, SnapshotStore, restored_ledger
+from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.texts import TokenStore
-from gemma_lsp.engine.trunk import Trunk
-from gemma_lsp.kv.plan import Wanted, plan
+from gemma_lsp.engine.trunks import Trunks
+from gemma_lsp.kv.plan import Wanted
 
 log = logging.getLogger(__name__)
-SIDE = "\0side"
-MAX_PARKED = 64
 
 
 class Engine:
@@ -54,8 +51,6 @@ class Engine:
     ) -> None:
         self._load = load
         self._open_snapshots = snapshots
-        self._snapshots: SnapshotStore | None = None
-        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         self._backend: Backend | None = None
         self._failure: LoadFailed | None = None
         self._store: TokenStore | None = None
@@ -64,8 +59,7 @@ class Engine:
         self._waiting: dict[str, tuple[Generate | Warm | Count, Reply]] = {}  # for texts, or for the model
         self._runs: list[Run] = []
         self._current: Run | None = None
-        self._trunks: OrderedDict[str, Trunk] = OrderedDict()
-        self._free: list[tuple[int, int, int]] = []
+        self._trunks: Trunks | None = None
         self._wake = threading.Condition(threading.RLock())
         self._closed = False
         self._vocabulary = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
@@ -115,7 +109,6 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout=30)
         self._vocabulary.shutdown(wait=True)
-        self._disk.shutdown(wait=True)
         with self._wake:
             for request, reply in self._waiting.values():
                 reply(Failed(id=request.id, error="EngineUnavailable", message="the engine has stopped"))
@@ -207,7 +200,7 @@ class Engine:
         return StatusReport(
             id=id_,
             model=self._backend.info if self._backend else None,
-            resident={name: t.ledger.n_visible for name, t in self._trunks.items() if name != SIDE},
+            resident=self._trunks.resident() if self._trunks else {},
             queued=len(self._runs) + len(self._waiting),
             running=type(self._current.request).__name__ if self._current else "",
         )
@@ -222,10 +215,8 @@ class Engine:
             return
         with self._wake:
             self._backend, self._store = backend, TokenStore(backend.tokenize)
-            self._snapshots = self._open_snapshots(backend.identity) if self._open_snapshots else None
-            trunks = backend.n_trunks
-            self._free = [(3 * i, 3 * i + 1, 3 * i + 2) for i in range(trunks)]
-            self._trunks[SIDE] = Trunk(backend, 3 * trunks, 3 * trunks, 3 * trunks)
+            store = self._open_snapshots(backend.identity) if self._open_snapshots else None
+            self._trunks = Trunks(backend, store)
             for watcher in self._watchers:
                 watcher(Ready(model=backend.info))
             self._watchers.clear()
@@ -235,6 +226,7 @@ class Engine:
             while self._turn():
                 pass
         finally:
+            self._trunks.close()
             backend.close()
 
     def _on_loading(self, fraction: float) -> None:
@@ -275,18 +267,23 @@ class Engine:
                 self._current = None
             run.finish(reason)
             if reason == "done":
-                self._keep(run)
+                assert self._trunks
+                self._trunks.keep(run)
         return True
 
     def _step(self, run: Run) -> str:
-        trunk = self._trunk_for(run)
+        assert self._trunks
+        trunk = self._trunks.for_run(run)
         try:
             return run.step(trunk, lambda: self._should_abort(run))
         except Aborted:
             return run.abandoned or ("deadline" if run.overdue else "")
         except NoSlot:
-            if not self._evict(trunk):
-                trunk.clear()
+            if self._trunks.evict(trunk):
+                return ""
+            crowded = bool(trunk.ledger.hidden)  # masked tokens keep their cells: a fresh start has room
+            trunk.clear()
+            if not crowded:
                 raise EngineError("the cache is full; lower index.budget_tokens or raise model.n_ctx") from None
             return ""
 
@@ -306,77 +303,6 @@ class Engine:
             self._current = None
         for listener in run.fail():
             listener.reply(_failed(listener.id, error))
-
-    # -- trunks ----------------------------------------------------------------------------------------------------
-
-    def _trunk_for(self, run: Run) -> Trunk:
-        """The workspace's trunk, or the side sequence when the trunk is not ready and the run brings a stand-in."""
-        assert self._backend
-        if run.early:
-            return self._trunks[SIDE]
-        trunk = self._claim(run.request.workspace)
-        if self._snapshots and not run.started and not len(trunk.ledger):
-            run.spent.restored = self._restore(self._snapshots, trunk, run)
-        if run.stand_in is not None and isinstance(run.request, Generate) and not run.started:
-            todo = plan(trunk.ledger, run.wanted, trunk.can, run.policy).evaluate
-            if todo > run.request.early_over:
-                run.become(run.stand_in)
-                return self._make_room(self._trunks[SIDE], run)
-            run.stand_in = None
-        if not run.started:
-            check_fits(run, self._backend.info.n_ctx)
-        return self._make_room(trunk, run)
-
-    def _restore(self, store: SnapshotStore, trunk: Trunk, run: Run) -> int:
-        """Fills an empty trunk from disk if that saves enough; returns how many tokens came from there."""
-        self._make_room(trunk, run)
-        header = store.best(run.request.workspace, run.wanted, trunk, run.policy)
-        loaded = store.load(header) if header else None
-        return len(trunk.ledger) if loaded and trunk.restore(loaded) else 0
-
-    def _keep(self, run: Run) -> None:
-        """Writes what has just become resident; the copy is taken here, the writing is done elsewhere."""
-        store, trunk = self._snapshots, self._trunks.get(run.request.workspace)
-        if not store or not trunk or trunk.ledger.hidden or len(trunk.ledger) != run.n_prompt:
-            return
-        if len(trunk.ledger) >= WORTH and not store.known(run.request.workspace, trunk.ledger):
-            copy = restored_ledger(trunk.ledger.n_swa, trunk.ledger.tokens[:], trunk.ledger.runs)
-            self._disk.submit(store.save, run.request.workspace, copy, trunk.save())
-
-    def _claim(self, workspace: str) -> Trunk:
-        trunk = self._trunks.get(workspace)
-        if trunk is None:
-            if not self._free:
-                oldest = next(name for name in self._trunks if name != SIDE)
-                gone = self._trunks.pop(oldest)
-                gone.clear()
-                self._free.append(gone.sequences)
-            assert self._backend
-            trunk = self._trunks[workspace] = Trunk(self._backend, *self._free.pop())
-        self._trunks.move_to_end(workspace)
-        return trunk
-
-    def _make_room(self, trunk: Trunk, run: Run) -> Trunk:
-        assert self._backend
-        side = self._trunks[SIDE]
-        if trunk is not side and len(side.ledger) and len(side.ledger) + run.n_needed > self._backend.info.n_ctx:
-            side.clear()
-        while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
-            if not self._evict(trunk):
-                break
-        return trunk
-
-    def _others(self, trunk: Trunk) -> int:
-        """Cells that other trunks and the side sequence fill."""
-        return sum(len(t.ledger) for t in self._trunks.values() if t is not trunk)
-
-    def _evict(self, keep: Trunk) -> bool:
-        """Empties the least recently used other trunk; False when there is none."""
-        for trunk in self._trunks.values():
-            if trunk is not keep and len(trunk.ledger):
-                trunk.clear()
-                return True
-        return False
 
 
 def _refs(request: Generate | Warm | Count) -> tuple[SegmentRef, ...]:

@@ -285,6 +285,17 @@ def test_a_refused_batch_fails_one_request_only(asker: Asker, backend: Gate) -> 
     assert (done.text, done.cost.reused) == ("hello world", 0)
 
 
+def test_masked_tokens_give_way_when_the_cache_is_full(asker: Asker) -> None:
+    """What is visible fits although what is held does not: the trunk starts afresh and answers."""
+    before, changed, after = "b:" + "a" * 160, "b:" + "c" * 160, "b:" + "d" * 160
+    asker.ask(generate(asker, "1", before, changed, after, "r:say:"))
+    asker.final("1")
+    asker.ask(generate(asker, "2", before, after, "e:" + "C" * 150, "r:say:"))
+    done = asker.final("2")
+    assert isinstance(done, Finished)
+    assert done.text == "hello world"
+
+
 def test_counting_needs_no_context(asker: Asker) -> None:
     """Counts come in the order asked, duplicates included."""
     asker.ask(Count(id="c", segments=asker.refs("b:abc", "b:de", "b:abc")))
