@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gemma_lsp import __version__
+from gemma_lsp.cli.cache import app as cache_app
 
 app = typer.Typer(
     name="gemma-lsp",
@@ -21,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(cache_app, name="cache")
 
 _MODEL_HELP = "A GGUF file, instead of the setting model.path."
 Model = Annotated[str, typer.Option("--model", metavar="FILE", show_default=False, help=_MODEL_HELP)]
@@ -123,3 +126,14 @@ def serve(
     from gemma_lsp.cli.serve import run_serve
 
     run_serve(model=model, log_file=log_file, log_level=log_level)
+
+
+@app.command()
+def demo(
+    model: Model = "",
+    fast: Annotated[bool, typer.Option("--fast", help="A smaller prompt and shorter answers.")] = False,
+) -> None:
+    """Show the server at work on a sample repository; exit code 1 if a step failed."""
+    from gemma_lsp.cli.demo import DemoOptions, run_demo
+
+    raise typer.Exit(run_demo(DemoOptions(model=model, fast=fast)))

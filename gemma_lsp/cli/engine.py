@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import platformdirs
 import psutil
 
 from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
@@ -19,7 +18,7 @@ from gemma_lsp.engine import process
 from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.snapshots import SnapshotStore
-from gemma_lsp.engine.spec import EngineSpec, address_of, only_one
+from gemma_lsp.engine.spec import EngineSpec, address_of, only_one, snapshot_folder
 from gemma_lsp.models.shape import read_shape
 
 log = logging.getLogger(__name__)
@@ -58,12 +57,6 @@ def llama_options(spec: EngineSpec, on_progress: Callable[[float], None] | None 
         n_trunks=spec.workspaces,
         on_progress=on_progress,
     )
-
-
-def snapshot_folder() -> Path:
-    """Where trunks are kept between two lives of an engine; deleting it is always safe."""
-    chosen = os.environ.get("GEMMA_LSP_SNAPSHOT_DIR")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "snapshots"
 
 
 def _snapshots(spec: EngineSpec) -> Callable[[str], SnapshotStore] | None:

@@ -99,6 +99,12 @@ def runtime_folder() -> Path:
     return folder
 
 
+def snapshot_folder() -> Path:
+    """Where trunks are kept between two lives of an engine; deleting it is always safe."""
+    chosen = os.environ.get("GEMMA_LSP_SNAPSHOT_DIR")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "snapshots"
+
+
 @contextlib.contextmanager
 def only_one(address: Address) -> Iterator[bool]:
     """Holds the engine's lock; False if another process has it. The system lets go of it when the process dies."""

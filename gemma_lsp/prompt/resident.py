@@ -96,7 +96,7 @@ class Resident:
         """The state after edits. The hole follows the focus; what leaves it changed becomes an erratum."""
         hole = self._next_hole(index, focus)
         changed = dict(self.changed or {})
-        for path in _differing(self.index, index) | ({self.hole.path} if self.hole else set()):
+        for path in _differing(self.index, index) | {h.path for h in (self.hole, hole) if h}:
             if hole and path == hole.path:
                 changed.pop(path, None)
             else:
