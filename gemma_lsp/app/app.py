@@ -40,7 +40,7 @@ class App:
         watch_disk: bool = False,
         idle_s: float = IDLE_S,
     ) -> None:
-        self.engine = EngineHost(engine_factory)
+        self.engine = EngineHost(engine_factory, host)
         self.documents = OpenDocuments()
         self.host = host
         self.settings = Settings()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from enum import StrEnum
 
-from gemma_lsp.app.ports import EngineFactory
+from gemma_lsp.app.ports import EngineFactory, Host, TaskView
 from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import AskingClient
@@ -17,6 +16,7 @@ from gemma_lsp.engine.messages import ModelInfo
 
 log = logging.getLogger(__name__)
 CLOSE_LIMIT_S = 2.0
+COME_BACK_LIMIT_S = 120.0  # for an engine that died and is started again by its client
 
 
 class EngineState(StrEnum):
@@ -31,13 +31,13 @@ class EngineState(StrEnum):
 class EngineHost:
     """Owns the engine client. Invariant: `ready()` of the same settings asks the factory once, until it fails."""
 
-    def __init__(self, factory: EngineFactory) -> None:
-        self._factory = factory
+    def __init__(self, factory: EngineFactory, host: Host) -> None:
+        self._factory, self._host = factory, host
         self._settings: Settings | None = None
         self._client: EngineClient | None = None
         self._starting: asyncio.Task[ModelInfo] | None = None
         self.error = ""
-        self.on_loading: Callable[[float], None] = lambda fraction: None
+        self._loading: TaskView | None = None
 
     @property
     def client(self) -> EngineClient | None:
@@ -72,6 +72,7 @@ class EngineHost:
         if self._starting is None:
             self.error = ""
             self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits
         starting = self._starting
         try:
             model = await asyncio.shield(starting)
@@ -102,11 +103,16 @@ class EngineHost:
     async def _start(self) -> ModelInfo:
         assert self._settings is not None, "use() comes first"
         try:
-            if self._client is None:
-                self._client = await self._factory(self._settings)
-                if isinstance(self._client, AskingClient):
-                    self._client.on_loading = lambda fraction: self.on_loading(fraction)
+            if self._client is not None:
+                async with asyncio.timeout(COME_BACK_LIMIT_S):
+                    return await self._client.ready()
+            self._client = await self._factory(self._settings)
+            if isinstance(self._client, AskingClient):
+                self._client.on_loading = self._on_loading
             return await self._client.ready()
+        except TimeoutError:
+            await self._drop_client()
+            raise EngineUnavailable("the engine did not come back; it is started anew") from None
         except GemmaLspError:
             await self._drop_client()
             raise
@@ -114,6 +120,19 @@ class EngineHost:
             log.exception("the engine could not be started")
             await self._drop_client()
             raise EngineUnavailable(f"the engine could not be started: {error}; see the log") from error
+        finally:
+            self._loaded()
+
+    def _on_loading(self, fraction: float) -> None:
+        """A model that takes a while is seen coming."""
+        if self._loading is None:
+            self._loading = self._host.begin_task("loading the model")
+        self._loading.report(f"{fraction:.0%}", round(100 * fraction))
+
+    def _loaded(self) -> None:
+        view, self._loading = self._loading, None
+        if view is not None:
+            view.end("loaded" if self.model is not None else "failed")
 
     async def _drop_client(self) -> None:
         client, self._client = self._client, None

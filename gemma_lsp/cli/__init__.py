@@ -131,7 +131,7 @@ def serve(
 @app.command()
 def demo(
     model: Model = "",
-    fast: Annotated[bool, typer.Option("--fast", help="A smaller prompt and shorter answers.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="A short explanation, and no diagnostics.")] = False,
 ) -> None:
     """Show the server at work on a sample repository; exit code 1 if a step failed."""
     from gemma_lsp.cli.demo import DemoOptions, run_demo

@@ -27,6 +27,7 @@ from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import Form, Layout, LayoutOptions, estimate
 from gemma_lsp.prompt.segments import Segment
 from gemma_lsp.syntax.index import Index, build
+from gemma_lsp.syntax.volatility import commit_shares
 from gemma_lsp.workspace.scan import ScanResult
 from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
@@ -111,7 +112,9 @@ async def make_report(options: IndexOptions) -> Report:
             if options.model:
                 raise
             why = str(error)
-    layout = await lay_out(index, LayoutOptions(budget_tokens=wanted or _BUDGET_WITHOUT_MODEL), _guess, {})
+    room = wanted or _BUDGET_WITHOUT_MODEL
+    layout_options = LayoutOptions(budget_tokens=room, volatility=commit_shares(options.root))
+    layout = await lay_out(index, layout_options, _guess, {})
     return Report(root=options.root, layout=layout, scan=found, why=why)
 
 
@@ -126,7 +129,8 @@ async def _counted(options: IndexOptions, settings: Settings, found: ScanResult,
     try:
         model = await client.ready()
         head = sum(await client.count(frame_for(model, options.root.name).head))
-        layout_options = LayoutOptions(budget_tokens=budget(model, wanted) - head)
+        room = budget(model, wanted) - head
+        layout_options = LayoutOptions(budget_tokens=room, volatility=commit_shares(options.root))
         layout = await lay_out(index, layout_options, client.count, {})
     finally:
         await client.close()

@@ -20,7 +20,7 @@ from gemma_lsp.cli.engines import find
 from gemma_lsp.cli.machine import Machine, this_machine
 from gemma_lsp.config.load import Problem, merge, user_file, user_source
 from gemma_lsp.config.schema import Settings
-from gemma_lsp.engine.spec import runtime_folder
+from gemma_lsp.engine.spec import runtime_folder, snapshot_folder
 from gemma_lsp.models.default_model import cache_folder
 from gemma_lsp.models.discover import FoundModel
 from gemma_lsp.models.places import own_folder
@@ -112,6 +112,7 @@ def _folders() -> tuple[Folder, ...]:
     return (
         _folder("sockets and engine logs", runtime_folder(), private=True),
         _folder("cache", cache),
+        _folder("snapshots", snapshot_folder()),
         _folder("default model", cache_folder()),
         _folder("your models", own_folder()),
     )

@@ -46,6 +46,7 @@ class AskingClient:
         self._pending: dict[str, tuple[asyncio.Queue[Event], dict[str, str]]] = {}
         self._model: ModelInfo | None = None
         self._ready: asyncio.Future[ModelInfo] | None = None
+        self._dead = ""  # why there will be no engine any more
         self.on_loading: Callable[[float], None] = lambda fraction: None
 
     def _send(self, request: Request) -> None:
@@ -60,6 +61,8 @@ class AskingClient:
 
     async def ready(self) -> ModelInfo:
         """Waits for the model."""
+        if self._dead:
+            raise EngineUnavailable(self._dead)
         return await asyncio.shield(self._waiting())
 
     async def count(self, segments: Sequence[Segment]) -> list[int]:
@@ -115,7 +118,7 @@ class AskingClient:
 
     async def close(self) -> None:
         """Fails what is pending."""
-        self.lost("the engine was closed")
+        self.lost("the engine was closed", for_good=True)
 
     # -- transport -------------------------------------------------------------------------------------------------
 
@@ -140,8 +143,9 @@ class AskingClient:
                 if event.id in self._pending:
                     self._pending[event.id][0].put_nowait(event)
 
-    def lost(self, why: str) -> None:
-        """The transport is gone: whoever waits is told, and a later `ready` waits for the next engine."""
+    def lost(self, why: str, *, for_good: bool = False) -> None:
+        """The transport is gone: whoever waits is told. A later `ready` waits for the next engine, if one will come."""
+        self._dead = why if for_good else ""
         for id_, (queue, _) in self._pending.items():
             queue.put_nowait(Failed(id=id_, error="EngineUnavailable", message=why))
         self._model = None

@@ -70,7 +70,7 @@ class SocketClient(AskingClient):
             try:
                 reader, self._writer = await self._open()
             except EngineUnavailable as error:
-                self.lost(str(error))
+                self.lost(str(error), for_good=True)
                 return
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -45,6 +45,7 @@ async def serve(engine: Engine, address: Address, idle_exit_s: float) -> None:
         await host.until_idle(idle_exit_s)
     finally:
         listener.close()
+        host.disconnect()
         (address.socket if HAS_UNIX_SOCKETS else address.port_file).unlink(missing_ok=True)
         await asyncio.to_thread(engine.close)
 
@@ -54,16 +55,21 @@ class _Host:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._clients = 0
+        self._writers: set[asyncio.StreamWriter] = set()
         self._idle_since = time.monotonic()
         self.secret = ""
 
     async def until_idle(self, limit: float) -> None:
-        while self._clients or time.monotonic() - self._idle_since < limit:
+        while self._writers or time.monotonic() - self._idle_since < limit:
             await asyncio.sleep(min(1.0, max(0.05, limit / 4)))
 
+    def disconnect(self) -> None:
+        """Tells every client that this was it."""
+        for writer in self._writers:
+            writer.close()
+
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
+        self._writers.add(writer)
         client = _Connection(self._engine, writer)
         try:
             if await self._admitted(reader):
@@ -73,7 +79,7 @@ class _Host:
         finally:
             client.gone()
             writer.close()
-            self._clients -= 1
+            self._writers.discard(writer)
             self._idle_since = time.monotonic()
 
     async def _admitted(self, reader: asyncio.StreamReader) -> bool:

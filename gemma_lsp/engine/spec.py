@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import platformdirs
 
 from gemma_lsp import __version__
 from gemma_lsp.base.digest import digest_text
-from gemma_lsp.base.errors import ModelMissing
+from gemma_lsp.base.errors import EngineUnavailable, ModelMissing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +89,24 @@ def address_of(spec: EngineSpec) -> Address:
 def runtime_folder() -> Path:
     """A folder that only this user can enter. A Unix socket's path may have 107 bytes (unix(7))."""
     chosen = os.environ.get("GEMMA_LSP_RUNTIME_DIR")
-    folder = Path(chosen) if chosen else Path(platformdirs.user_runtime_dir("gemma-lsp", appauthor=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs tells of its fallback on every start
+        folder = Path(chosen) if chosen else Path(platformdirs.user_runtime_dir("gemma-lsp", appauthor=False))
+    if not _made_private(folder):
+        folder = Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "run"
+        if not _made_private(folder):
+            raise EngineUnavailable(f"{folder} is not yours alone; set GEMMA_LSP_RUNTIME_DIR to a folder that is")
+    return folder
+
+
+def _made_private(folder: Path) -> bool:
+    """Makes the folder, for its owner alone; False where it belongs to somebody else, as it may in a shared /tmp."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        folder = Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "run"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):
         folder.chmod(0o700)
-    return folder
+        return sys.platform == "win32" or folder.stat().st_uid == os.getuid()
+    except OSError:
+        return False
 
 
 def snapshot_folder() -> Path:

@@ -23,7 +23,7 @@ from gemma_lsp.engine.messages import Cost
 from gemma_lsp.server.client import Client
 from gemma_lsp.server.convert import answers
 from gemma_lsp.server.convert.positions import Positions
-from gemma_lsp.server.errors import LspError
+from gemma_lsp.server.errors import LspError, error_for
 from gemma_lsp.server.latest import Latest
 from gemma_lsp.server.progress import Progresses, Token
 from gemma_lsp.server.protocol import Protocol
@@ -165,5 +165,10 @@ class Session(LanguageServer):
 
     def _on_spawned_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        expected = error_for(error)
+        if expected is not None:
+            log.warning("%s", expected.message)
+        else:
             log.error("background work failed", exc_info=error)

@@ -26,6 +26,7 @@ from gemma_lsp.server.session import Session
 log = logging.getLogger(__name__)
 METHOD = "gemma-lsp/explain"
 MESSAGE_CHARS = 600
+SHOW_LIMIT_S = 10.0
 _TAIL_CHARS = 60
 
 
@@ -109,10 +110,11 @@ async def _show(session: Session, title: str, markdown: str) -> None:
         path = session.scratch.write(title, markdown)
         try:
             params = types.ShowDocumentParams(uri=uri_of(path), external=False, take_focus=True)
-            shown = await session.request(types.WINDOW_SHOW_DOCUMENT, params)
+            async with asyncio.timeout(SHOW_LIMIT_S):
+                shown = await session.request(types.WINDOW_SHOW_DOCUMENT, params)
             if shown is not None and shown.success:
                 return
-        except LspError as error:
-            log.info("the client does not show documents: %s", error.message)
+        except (LspError, TimeoutError) as error:
+            log.info("the client does not show documents: %s", error)
     text = markdown if len(markdown) <= MESSAGE_CHARS else markdown[:MESSAGE_CHARS].rstrip() + " ..."
     session.say(types.MessageType.Info, text)

@@ -22,7 +22,8 @@ from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.base.errors import Cancelled, EngineUnavailable, ModelMissing
 from gemma_lsp.config.load import Strength, client_source
 from gemma_lsp.config.schema import Settings
-from gemma_lsp.engine.messages import Progress
+from gemma_lsp.engine.asking import AskingClient
+from gemma_lsp.engine.messages import Loading, Progress, Ready
 from gemma_lsp.prompt.layout import Form
 from gemma_lsp.text import PositionEncoding, Text
 from gemma_lsp.workspace.mirror import RawChange
@@ -30,6 +31,19 @@ from tests.support.scripted import ScriptedEngine, scripted_model
 from tests.support.sessions import FILES, factory, write_files
 
 UTF32 = PositionEncoding.UTF32
+
+
+class View:
+    """Remembers what a task said."""
+
+    def __init__(self, title: str, told: list[tuple[str, str]]) -> None:
+        self._title, self._told = title, told
+
+    def report(self, message: str, percentage: int | None = None) -> None:
+        self._told.append((self._title, message))
+
+    def end(self, message: str) -> None:
+        self._told.append((self._title, message))
 
 
 class Recorder(Silence):
@@ -40,12 +54,13 @@ class Recorder(Silence):
         self.tasks: list[str] = []
         self.cancels: dict[str, Callable[[], object]] = {}
         self.costs: list[str] = []
+        self.told: list[tuple[str, str]] = []
 
     def begin_task(self, title: str, cancel: Callable[[], object] | None = None) -> Any:
         self.tasks.append(title)
         if cancel is not None:
             self.cancels[title] = cancel
-        return super().begin_task(title, cancel)
+        return View(title, self.told)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
@@ -173,7 +188,7 @@ async def test_many_who_wait_start_one_engine() -> None:
             raise ModelMissing("no model; set model.path")
         return ScriptedEngine("x")
 
-    host = EngineHost(make)
+    host = EngineHost(make, Silence())
     await host.use(Settings())
     assert host.state is EngineState.STOPPED
     failures = await asyncio.gather(host.ready(), host.ready(), return_exceptions=True)
@@ -192,10 +207,56 @@ async def test_a_bug_in_the_factory_is_an_engine_that_is_not_there() -> None:
     async def make(settings: Settings) -> Any:
         raise RuntimeError("bug")
 
-    host = EngineHost(make)
+    host = EngineHost(make, Silence())
     await host.use(Settings())
     with pytest.raises(EngineUnavailable, match="bug"):
         await host.ready()
+
+
+class Loader(AskingClient):
+    """A client whose engine says what the test says."""
+
+    def _send(self, request: Any) -> None:
+        """Nobody listens."""
+
+
+async def test_a_model_that_takes_a_while_is_seen_coming() -> None:
+    """One task from the first fraction to the end; none for a model that is there at once."""
+    client, recorder = Loader(), Recorder()
+    host = EngineHost(factory(client), recorder)
+    await host.use(Settings())
+    waiting = asyncio.create_task(host.ready())
+    await until(lambda: host.state is EngineState.STARTING and host.client is not None)
+    assert recorder.tasks == []
+    client.deliver(Loading(fraction=0.25))
+    client.deliver(Loading(fraction=0.75))
+    client.deliver(Ready(model=scripted_model()))
+    assert await waiting == (client, scripted_model())
+    assert recorder.told == [("loading the model", said) for said in ("25%", "75%", "loaded")]
+
+
+async def test_an_engine_that_stopped_is_waited_for_and_then_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client may bring it back; a client that has given up is replaced."""
+    monkeypatch.setattr("gemma_lsp.app.engine_host.COME_BACK_LIMIT_S", 0.05)
+    clients = [Loader(), Loader()]
+    left = list(clients)
+
+    async def make(settings: Settings) -> Any:
+        left[0].deliver(Ready(model=scripted_model()))
+        return left.pop(0)
+
+    host = EngineHost(make, Silence())
+    await host.use(Settings())
+    assert (await host.ready())[0] is clients[0]
+    clients[0].lost("it stopped")
+    host.lost()
+    clients[0].deliver(Ready(model=scripted_model()))
+    assert (await host.ready())[0] is clients[0]
+    clients[0].lost("it stopped for good")
+    host.lost()
+    with pytest.raises(EngineUnavailable, match="started anew"):
+        await host.ready()
+    assert (await host.ready())[0] is clients[1]
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ async def connected(host: Host) -> SocketClient:
     client = SocketClient.__new__(SocketClient)
     AskingClient.__init__(client)
     client._spec, client._address = EngineSpec(model="fake.gguf"), host.address
-    client._writer, client._task, client._starts, client._closing = None, None, [0.0] * 3, False
+    client._writer, client._task, client._closing = None, None, False
+    client._starts = [time.monotonic()] * 3
     for _ in range(200):
         if host.address.socket.exists() or host.address.port_file.exists():
             break
@@ -137,6 +139,23 @@ async def test_losing_the_engine_fails_what_waits(host: Host) -> None:
     with pytest.raises(EngineUnavailable):
         await asyncio.wait_for(_ask_until_lost(client), timeout=20)
     await client.close()
+
+
+async def test_an_engine_that_will_not_come_back_is_an_error(host: Host) -> None:
+    """Once the client has given up starting engines, nobody waits for the model in vain."""
+    client = await connected(host)  # it has used up its starts
+    await client.ready()
+    host.task.cancel()
+    await asyncio.gather(host.task, return_exceptions=True)
+    with pytest.raises(EngineUnavailable):
+        await asyncio.wait_for(_ready_for_ever(client), timeout=20)
+    await client.close()
+
+
+async def _ready_for_ever(client: AskingClient) -> None:
+    while True:
+        await client.ready()
+        await asyncio.sleep(0)
 
 
 async def test_an_idle_engine_goes(host: Host) -> None:

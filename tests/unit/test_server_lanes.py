@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
@@ -74,6 +77,12 @@ def test_what_is_advertised_is_served() -> None:
     assert unable.diagnostic_provider is None
     assert unable.inline_completion_provider is not None
     assert capabilities(Client(inline_dynamic=True)).inline_completion_provider is None
+
+
+def test_the_server_does_not_load_the_model_library() -> None:
+    """Neither llama.cpp nor numpy: the editor waits for these imports."""
+    code = "import sys, gemma_lsp.server; sys.exit(any(name in sys.modules for name in ('llama_cpp', 'numpy')))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=Path(__file__).parents[2])
 
 
 def test_every_advertised_command_runs() -> None:

@@ -31,7 +31,7 @@ _SMALL_MODEL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """`model` "" is the default model; `fast` asks for less of everything."""
+    """`model` "" is the default model; `fast` explains briefly and reviews nothing."""
 
     model: str = ""
     fast: bool = False

@@ -1,4 +1,4 @@
-"""What the demo works on: a temporary copy of fixtures/parcels, a file that is being written, an edit, a planted bug."""
+"""What the demo works on: a copy of fixtures/parcels, a file that is being written, an edit, a planted bug."""
 
 from __future__ import annotations
 

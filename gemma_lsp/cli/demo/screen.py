@@ -32,7 +32,10 @@ class Screen:
     def heading(self, text: str) -> None:
         """The next step."""
         self._out.print()
-        self._out.print(Rule(f"[bold]{escape(text)}[/]", align="left", characters="─" if self._fancy else "-"))
+        if self._fancy:
+            self._out.print(Rule(f"[bold]{escape(text)}[/]", align="left"))
+        else:
+            self.line(f"== {text}")
 
     def line(self, text: str, style: str = "") -> None:
         """One line of words."""

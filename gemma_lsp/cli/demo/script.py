@@ -26,10 +26,12 @@ class Pace:
     budget_tokens: int = 4096
     n_ctx: int = 8192
     explain_tokens: int = 160
+    reviews: bool = True
 
     def options(self) -> Json:
-        """The initializationOptions. A base model reviews only when told to; a slow machine needs its time."""
+        """The initializationOptions. Nothing is kept for the next run, and a slow machine gets its time."""
         return {
+            "engine": {"snapshot_mb": 0},
             "index": {"budget_tokens": self.budget_tokens},
             "model": {"n_ctx": self.n_ctx},
             "completion": {"deadline_ms": 120_000},
@@ -38,7 +40,13 @@ class Pace:
         }
 
 
-FAST = Pace(budget_tokens=2048, n_ctx=6144, explain_tokens=32)
+FAST = Pace(explain_tokens=32, reviews=False)
+
+
+_LEGEND = (
+    "reused: already in the cache; masked: stale text that the model no longer sees.",
+    "exact: as if computed from nothing; near: what follows the stale text was computed while it could be seen.",
+)
 
 
 class Demo:
@@ -53,11 +61,11 @@ class Demo:
 
     def listen(self, method: str, params: Json) -> None:
         """What the server says unasked."""
-        if method == "$/progress":
+        if method == "$/progress" and not self._warm.is_set():
             self._screen.progress(str(params["token"]), params["value"])
         elif method == "gemma-lsp/cost":
             is_warm = params["kind"] == "warm"
-            self._costs.append(("making the repository resident" if is_warm else self._answer, params["cost"]))
+            self._costs.append(("the repository" if is_warm else self._answer, params["cost"]))
             if is_warm:
                 self._warm.set()
         elif method == "gemma-lsp/explain" and "delta" in params:
@@ -73,7 +81,8 @@ class Demo:
             return
         await self._step("A completion, and again after an edit in another file", lambda: self._complete_twice(client))
         await self._step('"Explain this bug" on a selection', lambda: self._explain(client))
-        await self._step("Diagnostics", lambda: self._diagnose(client))
+        if self._pace.reviews:
+            await self._step("Diagnostics", lambda: self._diagnose(client))
         self._cost_table()
 
     async def _step(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
@@ -119,13 +128,13 @@ class Demo:
         settings = other.read_text("utf-8")
         client.open(spot, "")
         client.edit(spot, _at(0, 0), _at(0, 0), SPOT.typed)
-        before = await self._complete(client, "a completion")
+        before = await self._complete(client, "completion")
         self._screen.line(f"{SPOT.path}, at the cursor: {before!r}")
         client.open(other, settings)
         start, end = find(settings, EDIT.old)
         client.edit(other, start, end, EDIT.new)
         self._screen.line(f"{EDIT.path}: {EDIT.old} is renamed to {EDIT.new}")
-        after = await self._complete(client, "the same, after the edit")
+        after = await self._complete(client, "after the edit")
         code = SPOT.typed.rpartition("\n\n\n")[2]
         self._screen.side_by_side(("before the edit", code + before), ("after the edit", code + after))
         if not EDIT.new.endswith(after.partition("\n")[0].strip()):
@@ -152,7 +161,7 @@ class Demo:
         start, end = find(text, bug.line_text)
         self._screen.line(f"{bug.path}:{start['line'] + 1}: {bug.line_text}")
         self._screen.line(f"the planted bug: {bug.what}", "dim")
-        self._answer = "explain this bug"
+        self._answer = "explain"
         document = {"uri": path.as_uri()}
         asked = {"textDocument": document, "range": {"start": start, "end": end}, "context": {"diagnostics": []}}
         actions = await client.request("textDocument/codeAction", asked) or []
@@ -169,7 +178,8 @@ class Demo:
 
     async def _diagnose(self, client: EditorClient) -> None:
         path = self._root / planted_bug().path
-        self._answer = "diagnostics of one file"
+        self._answer = "diagnostics"
+        self._screen.line("off by default for a base model; the demo switches them on", "dim")
         asked = {"textDocument": {"uri": path.as_uri()}}
         report = await asyncio.wait_for(client.request("textDocument/diagnostic", asked), ANSWER_LIMIT_S)
         for found in report["items"]:
@@ -181,15 +191,13 @@ class Demo:
         self._screen.heading("What each answer cost, in tokens")
         headings = ("answer", "reused", "evaluated", "masked", "generated", "cache", "first token", "in all")
         self._screen.table(headings, [_cost_row(name, cost) for name, cost in self._costs])
-        self._screen.line("reused: already in the cache; masked: stale text that the model no longer sees.", "dim")
-        self._screen.line(
-            "exact: computed as if from nothing; masked: near it, because what follows stale text once saw it.", "dim"
-        )
+        for line in _LEGEND:
+            self._screen.line(line, "dim")
 
 
 def _cost_row(name: str, cost: Json) -> tuple[object, ...]:
     first = f"{cost['firstTokenMs']:,.0f} ms" if cost["generated"] else ""
-    state = "exact" if cost["exact"] else "masked"
+    state = "exact" if cost["exact"] else "near"
     counts = (cost["reused"], cost["evaluated"], cost["hidden"], cost["generated"])
     return (name, *counts, state, first, f"{cost['totalMs'] / 1000:,.1f} s")
 
