@@ -53,8 +53,8 @@ def main() -> None:
         sys.exit(130)
 
 
-@app.command(hidden=True)
-def engine(spec: Annotated[str, typer.Option(help="An EngineSpec as JSON.")]) -> None:
+@app.command("engine", hidden=True)
+def engine_command(spec: Annotated[str, typer.Option(help="An EngineSpec as JSON.")]) -> None:
     """The process that owns the model; the server starts it."""
     from gemma_lsp.cli.engine import run_engine
     from gemma_lsp.engine.spec import EngineSpec
@@ -72,8 +72,8 @@ def _common(
         raise typer.Exit
 
 
-@app.command()
-def index(
+@app.command("index")
+def index_command(
     folder: Folder = Path(),
     as_json: Json = False,
     budget: Annotated[int, typer.Option(min=0, help="Tokens for the files; 0: as the settings say.")] = 0,
@@ -87,16 +87,16 @@ def index(
     run_index(options, as_json=as_json)
 
 
-@app.command()
-def doctor(model: Model = "", as_json: Json = False) -> None:
+@app.command("doctor")
+def doctor_command(model: Model = "", as_json: Json = False) -> None:
     """Check the model, llama.cpp, the GPU, memory and folders; exit code 1 if something is to be done."""
     from gemma_lsp.cli.doctor import run_doctor
 
     raise typer.Exit(run_doctor(model, as_json=as_json))
 
 
-@app.command()
-def models(as_json: Json = False) -> None:
+@app.command("models")
+def models_command(as_json: Json = False) -> None:
     """List the models on this machine, what they look like and what context fits."""
     from gemma_lsp.cli.engines import settings_for
     from gemma_lsp.cli.models import run_models
@@ -104,8 +104,8 @@ def models(as_json: Json = False) -> None:
     run_models(settings_for(Path.cwd()), as_json=as_json)
 
 
-@app.command()
-def ask(
+@app.command("ask")
+def ask_command(
     question: Annotated[str, typer.Argument(help="A question about the repository.")],
     folder: Annotated[Path, typer.Option("--dir", exists=True, file_okay=False, resolve_path=True)] = Path(),
     model: Model = "",
@@ -116,8 +116,8 @@ def ask(
     run_ask(AskOptions(question=question, root=folder, model=model))
 
 
-@app.command()
-def serve(
+@app.command("serve")
+def serve_command(
     model: Model = "",
     log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Log there instead of to stderr.")] = None,
     log_level: Annotated[LogLevel, typer.Option(help="What is logged; debug includes source text.")] = LogLevel.INFO,
@@ -128,8 +128,8 @@ def serve(
     run_serve(model=model, log_file=log_file, log_level=log_level)
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def demo_command(
     model: Model = "",
     fast: Annotated[bool, typer.Option("--fast", help="A short explanation, and no diagnostics.")] = False,
 ) -> None:

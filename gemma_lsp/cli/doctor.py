@@ -186,7 +186,7 @@ def _settings(seen: Surroundings) -> list[Check]:
 
 def _editors(seen: Surroundings) -> list[Check]:
     names = ", ".join(seen.editors) or "none of the usual ones is on PATH"
-    hints = ["every editor starts the server with: gemma-lsp serve; see docs/editors.md"]
+    hints = ["every editor starts the server with: gemma-lsp serve"]
     if not seen.command:
         hints.append(f"gemma-lsp is not on PATH; editors can start: {seen.executable} -m gemma_lsp serve")
     state = State.OK if seen.command else State.NOTE

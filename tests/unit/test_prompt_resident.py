@@ -83,6 +83,20 @@ def test_the_text_being_edited_stands_nowhere_in_the_head(resident: Resident, in
     assert "def quote" not in text_of(after.head())
 
 
+def test_coming_back_to_a_new_file_takes_it_out_of_the_head_again(resident: Resident, index: Index) -> None:
+    """Also when nothing was typed since: the cursor that asks is enough, and the edit made elsewhere is told."""
+    new = index.with_changes(index.snapshot.with_changes({"shop/new.py": Text("from shop import LIM")}))
+    there = resident.with_index(new, focus(new, "shop/new.py", "LIM"))
+    moved = edited(new, "shop/rates.py", "LIMIT = 30", "BOUND = 30")
+    elsewhere = there.with_index(moved, focus(moved, "shop/rates.py", "BOUND"))
+    assert "from shop import LIM" in text_of(elsewhere.head(), Region.ERRATA)
+    back = elsewhere.with_index(moved, focus(moved, "shop/new.py", "LIM"))
+    assert back.hole
+    assert back.hole.path == "shop/new.py"
+    assert "from shop import LIM" not in text_of(back.head())
+    assert "BOUND = 30" in text_of(back.head(), Region.ERRATA)
+
+
 def test_an_open_quote_does_not_ripple_through_the_file(resident: Resident, index: Index) -> None:
     """Half-typed code makes a parser see the rest differently; the body does not follow."""
     index = edited(index, "shop/quotes.py", "rate(kg) + 1", "rate(kg) + 1")

@@ -57,6 +57,7 @@ class Demo:
         self._costs: list[tuple[str, Json]] = []
         self._answer = ""  # what the present step's answer is called in the table
         self._warm = asyncio.Event()
+        self._is_chat = False
         self.failed: list[str] = []
 
     def listen(self, method: str, params: Json) -> None:
@@ -119,7 +120,8 @@ class Demo:
                     continue
         status = await client.request("gemma-lsp/status", None)
         model, folder = status["model"], status["workspaces"][0]
-        kind = "chat" if model["chat"] else "base"
+        self._is_chat = model["chat"]
+        kind = "chat" if self._is_chat else "base"
         self._screen.line(f"{model['name']} ({kind} model), {model['contextTokens']:,} tokens of context")
         self._screen.line(f"{folder['files']} files stand in the prompt at {folder['bodyTokens']:,} tokens")
 
@@ -179,7 +181,8 @@ class Demo:
     async def _diagnose(self, client: EditorClient) -> None:
         path = self._root / planted_bug().path
         self._answer = "diagnostics"
-        self._screen.line("off by default for a base model; the demo switches them on", "dim")
+        if not self._is_chat:
+            self._screen.line("off by default for a base model; the demo switches them on", "dim")
         asked = {"textDocument": {"uri": path.as_uri()}}
         report = await asyncio.wait_for(client.request("textDocument/diagnostic", asked), ANSWER_LIMIT_S)
         for found in report["items"]:
