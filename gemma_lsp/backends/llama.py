@@ -47,6 +47,7 @@ class LlamaOptions:
     n_slice: int = 0  # 0: 128 on a CPU, n_batch on a GPU
     n_trunks: int = 1
     n_tail: int = 0  # 0: a quarter of the context, 4,096 at most
+    n_outputs: int = 0  # rows of logits at a time; 0: one for each sequence; `score` needs one for each token
     on_progress: Callable[[float], None] | None = None
 
 
@@ -164,7 +165,7 @@ class LlamaBackend:
         params = lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = o.n_ctx, o.n_batch, o.n_batch
         params.n_seq_max = self._windows
-        params.n_outputs_max = max(8, self._windows)
+        params.n_outputs_max = max(8, self._windows, o.n_outputs)
         params.n_threads = params.n_threads_batch = self._threads
         params.flash_attn_type = FLASH[o.flash_attention]
         params.type_k = params.type_v = KV_TYPES[o.kv_type]
@@ -295,6 +296,21 @@ class LlamaBackend:
     # -- computing (the engine's thread) ---------------------------------------------------------------------------
 
     def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
+        self._decode(seq, position, tokens, 1 if logits else 0, abort)
+
+    def score(self, seq: int, position: int, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Log-probabilities after each token of a batch, shape (len(tokens), n_vocab); set `LlamaOptions.n_outputs`."""
+        self._decode(seq, position, tokens, len(tokens), _never)
+        shape = (len(tokens), self._n_vocab)
+        rows = np.ctypeslib.as_array(lib.llama_get_logits(self._ctx), shape).astype(np.float32, copy=True)
+        rows -= rows.max(axis=-1, keepdims=True)
+        rows -= np.log(np.exp(rows).sum(axis=-1, keepdims=True))
+        return rows
+
+    def _decode(
+        self, seq: int, position: int, tokens: Sequence[int], n_outputs: int, abort: Callable[[], bool]
+    ) -> None:
+        """One batch; its last `n_outputs` tokens get a row of logits each."""
         n, batch = len(tokens), self._batch
         if not 0 < n <= self._options.n_batch:
             raise ValueError(f"a batch holds 1 to {self._options.n_batch} tokens, not {n}")
@@ -302,8 +318,7 @@ class LlamaBackend:
         for i, token in enumerate(tokens):
             batch.token[i], batch.pos[i] = token, position + i
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
-            batch.logits[i] = 0
-        batch.logits[n - 1] = int(logits)
+            batch.logits[i] = int(i >= n - n_outputs)
         self._abort = abort
         try:
             code = lib.llama_decode(self._ctx, batch)
