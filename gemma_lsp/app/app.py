@@ -160,7 +160,8 @@ class App:
             ctx = self.context(workspace)
             if ctx is None:
                 raise EngineUnavailable("the workspace or the engine was closed meanwhile")
-            return await ask(ctx)
+            with workspace.asking():
+                return await ask(ctx)
         except EngineUnavailable:
             self.engine_lost()
             raise

@@ -92,10 +92,11 @@ class Warming(Worker):
         self.wake()
 
     async def _quiet(self) -> None:
-        """Waits until nobody has typed for a while."""
+        """Waits until nobody has typed for a while and no answer is under way."""
         loop = asyncio.get_running_loop()
-        while (left := self._touched + self._idle_s - loop.time()) > 0:
-            await asyncio.sleep(left)
+        while (left := self._touched + self._idle_s - loop.time()) > 0 or not self._ws.unasked.is_set():
+            await asyncio.sleep(max(0.0, left))
+            await self._ws.unasked.wait()
 
     async def _lay_out(self, client: EngineClient, model: ModelInfo) -> None:
         ws = self._ws

@@ -6,7 +6,9 @@ when to ask the engine (`upkeep`), and what is answered from the result (`answer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -63,9 +65,24 @@ class Workspace:
         self.index = Index(self.snapshot, MappingProxyType({}))
         self.resident: Resident | None = None
         self.focus: Focus | None = None
+        self.unasked = asyncio.Event()  # set while no answer of several requests is under way
+        self.unasked.set()
+        self._n_asking = 0
         self._open: dict[str, Text] = {}
         self._recent: list[str] = []
         self._parser = Parser()
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """While an answer is under way: its requests share one head, so no new layout is read meanwhile."""
+        self._n_asking += 1
+        self.unasked.clear()
+        try:
+            yield
+        finally:
+            self._n_asking -= 1
+            if not self._n_asking:
+                self.unasked.set()
 
     # -- what the editor does --------------------------------------------------------------------------------------
 

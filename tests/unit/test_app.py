@@ -24,6 +24,7 @@ from gemma_lsp.config.load import Strength, client_source
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import AskingClient
 from gemma_lsp.engine.messages import Loading, Progress, Ready
+from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.layout import Form
 from gemma_lsp.text import PositionEncoding, Text
 from gemma_lsp.workspace.mirror import RawChange
@@ -403,6 +404,29 @@ async def test_a_prompt_that_has_become_stale_is_laid_out_again_when_it_is_quiet
     assert "rate79" in engine.read[1]
     assert workspace.resident is not None
     assert workspace.resident.errata == ()
+    await app.close()
+
+
+async def test_a_new_layout_waits_for_the_answer_under_way(shop: Path) -> None:
+    """A review asks several times with one head; the layout that would take it away comes afterwards."""
+    engine = Reader()
+    app, workspace, _ = await running(shop, engine, idle_s=0.0)
+    go = asyncio.Event()
+
+    async def ask(ctx: FeatureContext) -> int:
+        await go.wait()
+        return len(engine.read)
+
+    answer = asyncio.create_task(app.answer(workspace, ask))
+    rates = shop / "shop/rates.py"
+    rates.write_text("".join(f"def rate{n}(weight):\n    return weight * {n} + {n * n}\n\n\n" for n in range(80)))
+    app.files_changed([rates])
+    await until(lambda: workspace.resident is not None and workspace.resident.stale)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    go.set()
+    assert await answer == 1
+    await until(lambda: len(engine.read) == 2 and workspace.phase is Phase.READY)
     await app.close()
 
 
