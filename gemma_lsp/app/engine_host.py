@@ -34,6 +34,7 @@ class EngineHost:
     def __init__(self, factory: EngineFactory, host: Host) -> None:
         self._factory, self._host = factory, host
         self._settings: Settings | None = None
+        self._told = asyncio.Event()  # the settings are known
         self._client: EngineClient | None = None
         self._starting: asyncio.Task[ModelInfo] | None = None
         self.error = ""
@@ -66,9 +67,10 @@ class EngineHost:
         ):
             await self.close()
         self._settings = settings
+        self._told.set()
 
     async def ready(self) -> tuple[EngineClient, ModelInfo]:
-        """Waits for the model. Raises `ModelError` or `EngineUnavailable`; the next call then tries again."""
+        """Waits for `use` and the model. Raises `ModelError` or `EngineUnavailable`; the next call then tries again."""
         if self._starting is None:
             self.error = ""
             self._starting = asyncio.create_task(self._start())
@@ -101,7 +103,8 @@ class EngineHost:
                 await asyncio.wait_for(client.close(), CLOSE_LIMIT_S)
 
     async def _start(self) -> ModelInfo:
-        assert self._settings is not None, "use() comes first"
+        await self._told.wait()
+        assert self._settings is not None
         try:
             if self._client is not None:
                 async with asyncio.timeout(COME_BACK_LIMIT_S):

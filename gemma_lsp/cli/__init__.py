@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gemma_lsp import __version__
+from gemma_lsp.cli.bench import app as bench_app
 from gemma_lsp.cli.cache import app as cache_app
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")
 
 _MODEL_HELP = "A GGUF file, instead of the setting model.path."

@@ -13,7 +13,6 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
-from pygls.protocol import default_converter
 
 from gemma_lsp import __version__
 from gemma_lsp.app import App, EngineFactory, TaskView
@@ -23,6 +22,7 @@ from gemma_lsp.engine.messages import Cost
 from gemma_lsp.server.client import Client
 from gemma_lsp.server.convert import answers
 from gemma_lsp.server.convert.positions import Positions
+from gemma_lsp.server.convert.structure import make_converter
 from gemma_lsp.server.errors import LspError, error_for
 from gemma_lsp.server.latest import Latest
 from gemma_lsp.server.progress import Progresses, Token
@@ -42,7 +42,7 @@ class Session(LanguageServer):
     protocol: Protocol
 
     def __init__(self, engine_factory: EngineFactory, routes: Routes, sources: Sequence[Source] = ()) -> None:
-        super().__init__("gemma-lsp", __version__, protocol_cls=Protocol, converter_factory=default_converter)
+        super().__init__("gemma-lsp", __version__, protocol_cls=Protocol, converter_factory=make_converter)
         self.protocol.routes = routes
         self.client = Client()
         self.positions = Positions()

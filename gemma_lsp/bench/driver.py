@@ -1,0 +1,131 @@
+"""Brings trunks to prompts and reads log-probabilities there: the engine's own runs and plans without its queue.
+
+Blocks, and only one thread may use a driver.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemma_lsp.base.errors import EngineError
+from gemma_lsp.engine.backend import Backend, NoSlot
+from gemma_lsp.engine.messages import Event, Generate, Warm
+from gemma_lsp.engine.run import Listener, Run
+from gemma_lsp.engine.snapshots import Loaded
+from gemma_lsp.engine.trunk import Trunk
+from gemma_lsp.kv.plan import Wanted
+from gemma_lsp.prompt.segments import Prompt
+
+LogProbs = NDArray[np.float32]
+
+
+class ScoringBackend(Backend, Protocol):
+    """A backend that can also say what it thinks of every token of a batch."""
+
+    def score(self, seq: int, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Computes one batch at the sequence's end; row i, over the vocabulary, is what should follow tokens[i]."""
+
+
+class Driver:
+    """Named trunks over one backend. Invariant: a trunk's ledger equals what the backend holds."""
+
+    def __init__(self, backend: ScoringBackend) -> None:
+        self.backend = backend
+        self._trunks: dict[str, Trunk] = {}
+        self._tokens: dict[str, array[int]] = {}
+
+    def bring(self, name: str, prompt: Prompt, *, exact: bool) -> int:
+        """Makes a prompt resident in a trunk; returns how many tokens that took."""
+        return self._bring(name, self._wanted(prompt), exact=exact)
+
+    def fork(self, source: str, target: str) -> None:
+        """Gives `target` what `source` holds, for nothing; only of a trunk that hides nothing."""
+        held, trunk = self._trunk(source), self._trunk(target)
+        trunk.clear()
+        if not trunk.restore(Loaded(held.ledger.tokens[:], tuple(held.ledger.runs), memoryview(held.save()))):
+            raise EngineError("the model's state cannot be copied; run the bench with another model")
+
+    def score(self, name: str, prompt: Prompt, truth: Sequence[int], *, exact: bool) -> LogProbs:
+        """Log-probabilities at each place of `truth` behind a prompt, shape (len(truth), n_vocab)."""
+        wanted = self._wanted(prompt)
+        last = wanted[-1]
+        short = Wanted(last.key + "/short", last.region, last.tokens[:-1])
+        self._bring(name, [*wanted[:-1], *([short] if short.tokens else [])], exact=exact)
+        return self._batch(self._trunk(name), [last.tokens[-1], *truth[:-1]])
+
+    def score_singly(self, name: str, prompt: Prompt, truth: Sequence[int], *, exact: bool) -> LogProbs:
+        """The same with one batch for each token of `truth`: what differs is the arithmetic's noise."""
+        trunk = self._trunk(name)
+        first = self.score(name, prompt, truth[:1], exact=exact)
+        rows = [first, *(self._batch(trunk, [token]) for token in truth[:-1])]
+        return np.concatenate(rows)
+
+    def tokens(self, text: str) -> list[int]:
+        """Tokens of plain text."""
+        return self.backend.tokenize(text, False)
+
+    def close(self) -> None:
+        """Frees the model."""
+        self.backend.close()
+
+    def _batch(self, trunk: Trunk, tokens: Sequence[int]) -> LogProbs:
+        start = len(trunk.ledger)
+        rows = self.backend.score(trunk.seq, start, tokens)
+        trunk.ledger.lose(start)
+        trunk.ledger.append("scored", "answer", tokens)
+        return rows
+
+    def _bring(self, name: str, wanted: list[Wanted], *, exact: bool) -> int:
+        trunk = self._trunk(name)
+        for attempt in range(2):
+            request = Warm(id="", workspace=name, prompt=()) if exact else _answer_of(name)
+            run = Run(request, Listener("", _ignore), list(wanted), self.backend)
+            try:
+                while not run.step(trunk, _never):
+                    pass
+            except NoSlot:
+                trunk.clear()
+                if attempt:
+                    raise EngineError("the replay's cache is full; lower --n-ctx") from None
+                continue
+            spent = sum(run.spent.by_region.values())
+            run.fail()
+            return spent
+        return 0
+
+    def _trunk(self, name: str) -> Trunk:
+        if name not in self._trunks:
+            n = len(self._trunks)
+            if n == self.backend.n_trunks:
+                raise ValueError(f"the backend has room for {n} trunks")
+            self._trunks[name] = Trunk(self.backend, 3 * n, 3 * n + 1, 3 * n + 2)
+        return self._trunks[name]
+
+    def _wanted(self, prompt: Prompt) -> list[Wanted]:
+        bos = self.backend.bos
+        found = [Wanted("bos", "preamble", (bos,))] if bos is not None else []
+        for segment in prompt:
+            if segment.key not in self._tokens:
+                self._tokens[segment.key] = array("i", self.backend.tokenize(segment.text, segment.special))
+            tokens = self._tokens[segment.key]
+            if tokens:
+                found.append(Wanted(segment.key, segment.region.value, tokens))
+        return found
+
+
+def _answer_of(name: str) -> Generate:
+    """An answer of no tokens: the prompt is evaluated the way answers are."""
+    return Generate(id="", workspace=name, prompt=(), max_tokens=0)
+
+
+def _never() -> bool:
+    return False
+
+
+def _ignore(event: Event) -> Any:
+    """Nobody listens."""

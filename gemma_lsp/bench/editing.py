@@ -1,0 +1,183 @@
+"""The prompt's life under edits, as the server leads it: index, layout, resident. Pure but for the token counter.
+
+Also here: the prompts that the same moment would have under other designs, to compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gemma_lsp.app.warming import budget
+from gemma_lsp.bench.history import History
+from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.prompt.frame import file_header, frame_for
+from gemma_lsp.prompt.hole import Hole
+from gemma_lsp.prompt.layout import Form, Layout, LayoutOptions, chunk_segments, plan_layout
+from gemma_lsp.prompt.resident import Focus, Resident
+from gemma_lsp.prompt.segments import Prompt, Region, Segment
+from gemma_lsp.syntax.index import Index, build
+from gemma_lsp.syntax.skeleton import map_line, skeleton
+from gemma_lsp.syntax.types import Chunk, ParsedFile
+from gemma_lsp.text import Text
+from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
+
+_RECENT = 8
+Tokenize = Callable[[str, bool], list[int]]
+
+
+class Arm(StrEnum):
+    """A way to keep a prompt true to edits; a splice will be one more."""
+
+    ERRATA = "errata"  # mask what changed, tell it again behind the body: what the server does
+    RECOMPUTE = "recompute"  # the current text in the body, evaluated again from the first difference
+    STALE = "stale"  # the body as it was at the start, and nothing told
+
+    @property
+    def exact(self) -> bool:
+        """Whether cells that were computed with other text in sight are never used."""
+        return self is Arm.RECOMPUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked at one moment: each arm's head, the same tail, and what really stands there."""
+
+    label: str
+    heads: Mapping[Arm, Prompt]
+    tail: Prompt
+    truth: str
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class TokenCounter:
+    """Counts segments by content, each once."""
+
+    tokenize: Tokenize
+    known: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, segments: Sequence[Segment]) -> list[int]:
+        """Tokens of each segment."""
+        for segment in segments:
+            if segment.key not in self.known:
+                self.known[segment.key] = len(self.tokenize(segment.text, segment.special))
+        return [self.known[segment.key] for segment in segments]
+
+    def total(self, prompt: Prompt) -> int:
+        """Tokens of a prompt."""
+        return sum(self(prompt))
+
+
+class Editing:
+    """A repository being edited. Invariant: `resident.index` is the current text of every file."""
+
+    def __init__(self, history: History, model: ModelInfo, count: TokenCounter) -> None:
+        self._model, self._volatility = model, history.volatility
+        self.count = count
+        self.frame = frame_for(model, history.name)
+        index = build(WorkspaceSnapshot(root=None, name=history.name, files=history.files))
+        self._recent: tuple[str, ...] = ()
+        self.first = Resident.start(self._planned(index, None), index, self.frame)
+        self.resident = self.first
+
+    def edit(self, path: str, text: Text | None, offset: int) -> None:
+        """One edit: the file's new text (None removes it) and where in it the edit began."""
+        index = self.resident.index
+        index = index.with_changes(index.snapshot.with_changes({path: text}))
+        self.resident = self.resident.with_index(index, Focus(path, offset) if text is not None else None)
+        self._recent = (path, *(p for p in self._recent if p != path))[:_RECENT]
+
+    def look(self, path: str, offset: int) -> None:
+        """The cursor goes somewhere without an edit."""
+        self.resident = self.resident.with_index(self.resident.index, Focus(path, offset))
+
+    def lay_out(self) -> None:
+        """A new layout of the current text; the hole opens again where it was."""
+        index, hole = self.resident.index, self.resident.hole
+        self.resident = Resident.start(self._planned(index, self.resident.layout), index, self.frame)
+        if hole and hole.path in index.files:
+            self.look(hole.path, hole.span.start)
+
+    def head(self, arm: Arm) -> Prompt:
+        """The head of the prompt as an arm has it now."""
+        match arm:
+            case Arm.ERRATA:
+                return self.resident.head()
+            case Arm.RECOMPUTE:
+                return (*self.frame.head, *_body_now(self.first.layout, self.resident))
+            case Arm.STALE:
+                return (*self.frame.head, *_body_then(self.first, self.resident))
+
+    def fits(self, question: Question, more: int) -> bool:
+        """Whether every arm's prompt, and `more` tokens, fit into the context."""
+        heads = (self.count.total((*head, *question.tail)) for head in question.heads.values())
+        return max(heads) + more < self._model.n_ctx
+
+    def _planned(self, index: Index, previous: Layout | None) -> Layout:
+        recent = tuple(p for p in self._recent if p in index.files)
+        options = LayoutOptions(
+            budget_tokens=budget(self._model, 0) - self.count.total(self.frame.head),
+            open_paths=recent[:1],
+            recent_paths=recent,
+            volatility=self._volatility,
+            previous=previous,
+        )
+        return plan_layout(index, options, self.count)
+
+
+def _body_now(first: Layout, resident: Resident) -> Prompt:
+    """The text of `resident` with every chunk at its place and no errata; files in the order of `first`."""
+    layout, files, hole = resident.layout, resident.index.files, resident.hole
+    told: dict[str, set[str]] = {}
+    for erratum in resident.errata:
+        told.setdefault(erratum.path, set()).add(erratum.key)
+    order = dict.fromkeys((*(e.path for e in first.entries), *(e.path for e in layout.entries), *sorted(files)))
+    found: list[Segment] = []
+    for path in order:
+        if path in files:
+            entry = layout.by_path.get(path)
+            form = entry.form if entry else Form.ABSENT
+            found += _file_now(files[path], form, told.get(path, set()), hole if hole and hole.path == path else None)
+    return tuple(found)
+
+
+def _file_now(parsed: ParsedFile, form: Form, told: set[str], hole: Hole | None) -> list[Segment]:
+    """A file in its form; what errata tell of it stands in full, so that all arms know the same."""
+    shown: list[Segment] = []
+    for chunk, short, whole in zip(parsed.chunks, skeleton(parsed), chunk_segments(parsed), strict=True):
+        if (hole and _inside(chunk, hole)) or not whole.text.strip():
+            continue
+        if form is Form.FULL or whole.key in told:
+            shown.append(whole)
+        elif form is Form.SKELETON and short.strip():
+            shown.append(Segment(Region.BODY, short if short.endswith("\n") else short + "\n"))
+    line = [Segment(Region.BODY, map_line(parsed).rstrip("\n") + "\n")] if form is Form.MAP else []
+    note = "outline" if form is Form.SKELETON else ""
+    return [*line, Segment(Region.BODY, file_header(parsed.path, note)), *shown] if shown else line
+
+
+def _body_then(first: Resident, now: Resident) -> Prompt:
+    """The body as it was laid out first, without what the hole stands for: a model copies what it sees."""
+    found: list[Segment] = []
+    for entry in first.layout.entries:
+        gone = _stood_for(first, now, now.hole) if now.hole and now.hole.path == entry.path else frozenset()
+        shown = [s for s, key in zip(entry.chunks, entry.keys, strict=True) if key not in gone]
+        if shown:
+            found += [*([entry.header] if entry.header else []), *shown]
+    return tuple(found)
+
+
+def _stood_for(first: Resident, now: Resident, hole: Hole) -> frozenset[str]:
+    """Keys of the first layout's chunks that are the hole's by name and do not read on unchanged outside of it."""
+    then = first.index.files.get(hole.path)
+    if then is None:
+        return frozenset()
+    names = {(c.kind, c.symbol) for c in now.index.files[hole.path].chunks if _inside(c, hole)}
+    pairs = zip(then.chunks, chunk_segments(then), strict=True)
+    return frozenset(s.key for c, s in pairs if (c.kind, c.symbol) in names and s.key not in hole.outside)
+
+
+def _inside(chunk: Chunk, hole: Hole) -> bool:
+    return hole.span.start < chunk.span.end and chunk.span.start < hole.span.end

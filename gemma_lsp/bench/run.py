@@ -1,0 +1,129 @@
+"""One bench from start to end: history, cost through the engine, fidelity and facts through a driver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from gemma_lsp.bench.driver import Driver, ScoringBackend
+from gemma_lsp.bench.editing import Arm, Editing, TokenCounter
+from gemma_lsp.bench.facts import FactsRow, run_facts
+from gemma_lsp.bench.fidelity import TRUTH_TOKENS, FidelityRow, replay_fidelity
+from gemma_lsp.bench.history import History, HistoryError, read_history
+from gemma_lsp.bench.moments import Script, script_of
+from gemma_lsp.bench.replay import CostRow, Start, replay
+from gemma_lsp.bench.report import About, Report
+from gemma_lsp.engine.asking import LocalClient
+from gemma_lsp.engine.core import Engine
+from gemma_lsp.engine.messages import ModelInfo
+
+NO_FACTS = "facts: no function stands in full in the first part of the prompt; raise --n-ctx"
+CELLS = 5  # contexts that three trunks with their masked cells and errata fit into
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a model is loaded for a part of the bench."""
+
+    n_ctx: int
+    n_trunks: int = 1
+    n_outputs: int = 0  # rows of logits at a time; 0: as the server has it
+
+
+class Load(Protocol):
+    """Loads the model; called once for each part of a bench, and never while another is loaded."""
+
+    def __call__(self, options: LoadOptions) -> ScoringBackend:
+        """The loaded model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """What is replayed. `steps` 0 leaves the replay out, `facts` 0 the facts; `rev` "" takes the last commits."""
+
+    repo: Path
+    rev: str = ""
+    steps: int = 20
+    n_ctx: int = 8192
+    arms: tuple[Arm, ...] = tuple(Arm)
+    fidelity: bool = True
+    facts: int = 0
+    seed: int = 0
+
+
+def run_bench(options: BenchOptions, load: Load, say: Say) -> Report:
+    """Measures. Blocks for as long as the model needs; `say` hears where it is. Raises `GemmaLspError`."""
+    if not options.steps and not options.facts:
+        raise HistoryError("nothing is to be replayed; give --steps or --facts")
+    history = read_history(options.repo, rev=options.rev, steps=max(1, options.steps))
+    report = asyncio.run(_costs(options, history, load, say)) if options.steps else None
+    if report is None or options.facts or options.fidelity:
+        report = _truth(options, history, report, load, say)
+    return report
+
+
+async def _costs(options: BenchOptions, history: History, load: Load, say: Say) -> Report:
+    say("loading the model")
+    backend = load(LoadOptions(n_ctx=options.n_ctx))
+    engine = Engine(lambda _: backend)
+    client = LocalClient(engine)
+    engine.start()
+    try:
+        model = await client.ready()
+        script = _script(history, model, backend)
+        starts: list[Start] = []
+        rows: list[CostRow] = []
+        for arm in options.arms:
+            start, more = await replay(client, script, arm, say)
+            starts.append(start)
+            rows += more
+    finally:
+        await client.close()
+    return Report(
+        about=_about(options, history, model), starts=tuple(starts), costs=tuple(rows), left_out=script.left_out
+    )
+
+
+def _truth(options: BenchOptions, history: History, report: Report | None, load: Load, say: Say) -> Report:
+    say("loading the model")
+    driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(Arm), n_outputs=TRUTH_TOKENS)))
+    try:
+        # The prompts are those of the smaller context; the cells beyond it hold the other arms.
+        model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=min(4096, options.n_ctx // 4))
+        scored: Iterable[FidelityRow] = ()
+        facts: tuple[FactsRow, ...] = ()
+        if options.steps and options.fidelity:
+            scored = replay_fidelity(driver, _script(history, model, driver.backend), say)
+        if options.facts:
+            facts = run_facts(driver, _editing(history, model, driver.backend), options.facts, options.seed, say)
+    finally:
+        driver.close()
+    found = report or Report(about=_about(options, history, model))
+    missing = (NO_FACTS,) if options.facts and not facts else ()
+    return replace(found, fidelity=tuple(scored), facts=facts, left_out=(*found.left_out, *missing))
+
+
+def _script(history: History, model: ModelInfo, backend: ScoringBackend) -> Script:
+    return script_of(_editing(history, model, backend), history.commits)
+
+
+def _editing(history: History, model: ModelInfo, backend: ScoringBackend) -> Editing:
+    return Editing(history, model, TokenCounter(backend.tokenize))
+
+
+def _about(options: BenchOptions, history: History, model: ModelInfo) -> About:
+    return About(
+        repo=history.name,
+        rev=options.rev or f"{history.start[:12]}..{history.end[:12]}",
+        start=history.start,
+        model=model.name,
+        build=model.build,
+        n_ctx=options.n_ctx,
+        n_swa=model.n_swa,
+        threads=model.threads,
+    )

@@ -1,0 +1,174 @@
+"""`gemma-lsp bench`: replays a repository's history through the core and tells what it cost and how true it stayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gemma_lsp.bench.driver import ScoringBackend
+    from gemma_lsp.bench.editing import Arm
+    from gemma_lsp.bench.fidelity import Fidelity
+    from gemma_lsp.bench.report import CostSum, Report, Spread
+    from gemma_lsp.bench.run import Load, LoadOptions
+
+app = typer.Typer(help="Measure cost and fidelity on a repository's own history.", no_args_is_help=True)
+
+_DASH = "-"
+
+
+@app.callback()
+def _bench() -> None:
+    """Measure cost and fidelity on a repository's own history."""
+
+
+@app.command("replay")
+def replay_command(
+    repo: Annotated[Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="A git repository.")] = Path(),
+    rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
+    steps: Annotated[int, typer.Option(min=0, help="Commits at most; 0: only --facts.")] = 20,
+    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    n_ctx: Annotated[int, typer.Option("--n-ctx", min=1024, help="Tokens of context.")] = 8192,
+    arms: Annotated[str, typer.Option(help="Whose cost is measured, with commas.")] = "errata,recompute,stale",
+    fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
+    facts: Annotated[int, typer.Option(min=0, help="Insert so many facts, and ask for each of them.")] = 0,
+    json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each step.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
+) -> None:
+    """Replay git history as editing: what does an answer after each commit wait for, and is it true?"""
+    from gemma_lsp.bench.plot import write_plot
+    from gemma_lsp.bench.run import BenchOptions, run_bench
+    from gemma_lsp.cli import console
+
+    options = BenchOptions(
+        repo=repo, rev=rev, steps=steps, n_ctx=n_ctx, arms=arms_of(arms), fidelity=fidelity, facts=facts
+    )
+    err = console.stderr()
+    with err.status("starting") as status:
+        report = run_bench(options, _loader(model, repo), lambda text: status.update(text))
+    if json_to is not None:
+        write_json(report, json_to)
+    print_report(console.stdout(), report)
+    if plot is not None:
+        write_plot(report, plot)
+
+
+def arms_of(names: str) -> tuple[Arm, ...]:
+    """The arms that were named. Raises `typer.BadParameter`."""
+    from gemma_lsp.bench.editing import Arm
+
+    try:
+        return tuple(dict.fromkeys(Arm(name.strip()) for name in names.split(",") if name.strip()))
+    except ValueError:
+        raise typer.BadParameter(f"choose from {', '.join(Arm)}", param_hint="--arms") from None
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Writes the report's documented shape. Raises `ConfigError`."""
+    import json
+
+    from gemma_lsp.base.errors import ConfigError
+
+    try:
+        path.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the report cannot be written to {path}: {error.strerror}; choose another --json") from error
+
+
+def print_report(out: Console, report: Report) -> None:
+    """The sums as tables, then the verdict."""
+    from rich.markup import escape
+
+    from gemma_lsp.bench.report import verdict
+
+    about = report.about
+    text = f"{about.repo} {about.rev}: {about.model}, {about.n_ctx:,} tokens of context, {about.threads} threads"
+    out.print(escape(text), soft_wrap=True)
+    if report.costs:
+        _print_costs(out, report.sums())
+    total = report.fidelity_sum()
+    groups = [*([("commits", total)] if total else []), *((f"{r.edits} facts", r.fidelity) for r in report.facts)]
+    if groups:
+        _print_fidelity(out, groups)
+    for line in (*report.left_out, *verdict(report)):
+        out.print(escape(line), soft_wrap=True)
+
+
+def _print_costs(out: Console, sums: tuple[CostSum, ...]) -> None:
+    from gemma_lsp.cli import console
+
+    out.print("\nTokens an answer waited for, median / p95")
+    heads = ("arm", "steps", "prompt", "tail", "errata", "body", "beyond the tail", "not evaluated", "idle", "ms")
+    rows = [
+        (
+            s.arm,
+            s.steps,
+            _spread(s.prompt),
+            _spread(s.tail),
+            _spread(s.errata),
+            _spread(s.body),
+            _spread(s.beyond),
+            f"{s.saved:.1%}",
+            s.idle,
+            _spread(s.first_token_ms),
+        )
+        for s in sums
+    ]
+    console.print_table(out, heads, rows, right=heads[1:])
+
+
+def _print_fidelity(out: Console, groups: list[tuple[str, Fidelity]]) -> None:
+    from gemma_lsp.cli import console
+
+    out.print("\nKL to the exact recomputation, in nats")
+    heads = ("after", "arm", "gap closed", "depending", "elsewhere", "noise", "nll", "recalled", "questions")
+    rows = [
+        (
+            after if a is total.arms[0] else "",
+            a.arm,
+            f"{a.closed:.1%}" if a.closed is not None else _DASH,
+            f"{a.kl_depending:.4f}" if a.kl_depending is not None else _DASH,
+            f"{a.kl_other:.4f}" if a.kl_other is not None else _DASH,
+            f"{total.floor:.4f}",
+            f"{a.nll:.2f}",
+            a.recalled,
+            total.questions,
+        )
+        for after, total in groups
+        for a in total.arms
+    ]
+    console.print_table(out, heads, rows, right=heads[2:])
+
+
+def _spread(value: Spread) -> str:
+    return f"{value.median:,.0f} / {value.p95:,.0f}"
+
+
+def _loader(model: str, repo: Path) -> Load:
+    """Loads the wanted model as the engine would, but for the sizes that the bench decides."""
+    from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
+    from gemma_lsp.cli.engines import find, settings_for
+
+    settings = settings_for(repo)
+    path = find(settings, model).path
+
+    def load(options: LoadOptions) -> ScoringBackend:
+        return LlamaBackend(
+            LlamaOptions(
+                path=str(path),
+                n_ctx=options.n_ctx,
+                gpu_layers=settings.model.gpu_layers,
+                threads=settings.model.threads,
+                flash_attention=settings.model.flash_attention,
+                kv_type=settings.model.kv_type,
+                n_batch=settings.model.n_batch,
+                n_trunks=options.n_trunks,
+                n_outputs=options.n_outputs,
+            )
+        )
+
+    return load

@@ -1,0 +1,256 @@
+"""The bench over a tiny git history and the fake backend: what is replayed, what it costs, how true it stays."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
+from gemma_lsp.base.errors import GemmaLspError
+from gemma_lsp.bench import plot
+from gemma_lsp.bench.driver import Driver
+from gemma_lsp.bench.editing import Arm, Editing, TokenCounter
+from gemma_lsp.bench.fidelity import kl
+from gemma_lsp.bench.history import HistoryError, read_history
+from gemma_lsp.bench.moments import script_of
+from gemma_lsp.bench.report import About, Report, spread, verdict
+from gemma_lsp.bench.run import BenchOptions, LoadOptions, run_bench
+from gemma_lsp.cli.bench import print_report
+from gemma_lsp.prompt.segments import Prompt, Region, Segment
+
+RATES = '"""Rates."""\n\nLIMIT = 30\n\n\ndef rate(kg):\n    base = kg * 2\n    return base\n'
+QUOTES = "from shop.rates import rate\n\n\ndef quote(kg):\n    return rate(kg) + 1\n"
+MORE = "\n\ndef quotes(all_kg):\n    return [quote(kg) for kg in all_kg]\n"
+LAST = "def last():\n    return 2\n\n\ndef very_last():\n    return 3\n"
+# More than a planner would rather evaluate again than leave with a mask in its memory.
+USER = "from shop.quotes import quote\nfrom shop.rates import rate\n\n\ndef use():\n" + "    quote(rate(1))\n" * 30
+VERSIONS: tuple[dict[str, str | None], ...] = (
+    {
+        "shop/rates.py": RATES,
+        "shop/quotes.py": QUOTES,
+        "shop/zz.py": LAST,
+        "shop/use.py": USER,
+        "README.md": "# Shop\n",
+    },
+    {"shop/rates.py": RATES.replace("kg * 2", "kg * 3").replace("LIMIT = 30", "LIMIT = 31\nLEAST = 1")},
+    {"shop/quotes.py": QUOTES + MORE},
+    {"README.md": "# The shop\n"},
+    {"shop/zz.py": None, "shop/new.py": "def fresh():\n    return 1\r\n"},
+)
+
+
+class ScoringFake(FakeBackend):
+    """The fake with probabilities that follow from what a cell was computed from: equal caches, equal rows."""
+
+    def score(self, seq: int, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:
+        rows = []
+        for i, token in enumerate(tokens):
+            self.evaluate(seq, position + i, [token], True, lambda: False)
+            content = self.cells(seq)[position + i][1]
+            logits = np.random.default_rng(int.from_bytes(content)).normal(size=N_VOCAB)
+            rows.append(logits - np.log(np.exp(logits).sum()))
+        return np.asarray(rows, dtype=np.float32)
+
+
+def load(options: LoadOptions) -> ScoringFake:
+    return ScoringFake(n_ctx=options.n_ctx, n_slice=64, n_trunks=options.n_trunks)
+
+
+def silent(text: str) -> None:
+    """Nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five commits, four of which change Python files."""
+    root = tmp_path_factory.mktemp("shop")
+
+    def git(*args: str) -> None:
+        names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
+
+    git("init", "-q")
+    for number, files in enumerate(VERSIONS):
+        for path, content in files.items():
+            target = root / path
+            target.parent.mkdir(exist_ok=True)
+            if content is None:
+                target.unlink()
+            else:
+                target.write_bytes(content.encode())
+        git("add", "-A")
+        git("commit", "-q", "-m", f"step {number}")
+    return root
+
+
+def editing_of(repo: Path) -> Editing:
+    backend = ScoringFake(n_ctx=8192)
+    return Editing(read_history(repo), backend.info, TokenCounter(backend.tokenize))
+
+
+def text_of(prompt: Prompt) -> str:
+    return "".join(segment.text for segment in prompt)
+
+
+def test_history_is_hunks_in_file_order(repo: Path) -> None:
+    """Every commit after the first that changes Python becomes hunks, top to bottom, that lead to its very text."""
+    history = read_history(repo)
+    assert [c.title for c in history.commits] == ["step 1", "step 2", "step 4"]
+    assert set(history.files) == set(VERSIONS[0])
+    first, second = history.commits[0].hunks
+    assert (first.path, first.inserted) == ("shop/rates.py", "LIMIT = 31\nLEAST = 1\n")
+    assert first.text
+    assert first.text.slice(first.span) == first.inserted
+    assert second.inserted == "    base = kg * 3\n"
+    assert second.text
+    assert second.text.content == VERSIONS[1]["shop/rates.py"]
+
+
+def test_a_history_adds_and_removes_files(repo: Path) -> None:
+    """A new file is one edit with '\\n' line ends, a removed one has no text, and other kinds of files do not move."""
+    last = read_history(repo).commits[-1]
+    assert [(h.path, h.text.content if h.text else None) for h in last.hunks] == [
+        ("shop/new.py", "def fresh():\n    return 1\n"),
+        ("shop/zz.py", None),
+    ]
+
+
+def test_a_range_limits_the_history(repo: Path) -> None:
+    """A range is replayed from its beginning, as far as the steps go; without one the last commits are."""
+    assert [c.title for c in read_history(repo, rev="HEAD~4..HEAD", steps=2).commits] == ["step 1", "step 2"]
+    assert [c.title for c in read_history(repo, steps=2).commits] == ["step 2", "step 4"]
+
+
+@pytest.mark.parametrize("rev", ["HEAD..HEAD", "no-such..revision"])
+def test_no_history_says_what_to_do(repo: Path, rev: str) -> None:
+    """A range without commits, or one that git does not know, is an error that names the option."""
+    with pytest.raises(HistoryError, match=r"--rev A\.\.B"):
+        read_history(repo, rev=rev)
+
+
+def test_each_arm_has_its_own_text(repo: Path) -> None:
+    """After a commit elsewhere errata tell the new text, the recomputed body holds it in place."""
+    script = script_of(editing_of(repo), read_history(repo).commits)
+    heads = {arm: text_of(head) for arm, head in script.moments[1].question.heads.items()}
+    assert [moment.path for moment in script.moments] == ["shop/rates.py", "shop/quotes.py", "shop/new.py"]
+    assert heads[Arm.ERRATA].count("kg * 3") == heads[Arm.RECOMPUTE].count("kg * 3") == 1
+    assert "kg * 2" not in heads[Arm.ERRATA] + heads[Arm.RECOMPUTE]
+    assert "(changed)" in heads[Arm.ERRATA]
+    assert "(changed)" not in heads[Arm.RECOMPUTE]
+    assert "kg * 2" in heads[Arm.STALE]
+    assert "kg * 3" not in heads[Arm.STALE]
+
+
+def test_the_question_stands_where_the_hunk_begins(repo: Path) -> None:
+    """The text before the cursor is given, the truth is what upstream wrote, and no arm shows it."""
+    question = script_of(editing_of(repo), read_history(repo).commits).moments[1].question
+    assert question.truth.startswith("\n\ndef quotes(all_kg):\n")
+    assert text_of(question.tail).endswith("return rate(kg) + 1\n")
+    assert all("def quotes" not in text_of(head) for head in question.heads.values())
+
+
+def test_costs_are_those_of_the_engine(repo: Path) -> None:
+    """Errata wait for what changed alone, recomputing for the body behind it, stale for nothing but its tail."""
+    report = run_bench(BenchOptions(repo=repo, fidelity=False), load, silent)
+    rows = {(row.arm, row.label.split(" ", 1)[1]): row for row in report.costs}
+    assert len(rows) == 9
+    ours, exact, stale = (rows[arm, "step 2"] for arm in Arm)
+    assert ours.errata > 0
+    assert ours.body == 0
+    assert not ours.exact
+    assert exact.body > 0
+    assert exact.exact
+    assert exact.hidden == exact.errata == 0
+    assert stale.beyond == 0
+    assert ours.prompt == ours.reused + ours.evaluated
+    assert all(row.changed == len(MORE) for row in (ours, exact, stale))
+
+
+def test_fidelity_compares_with_the_recomputation(repo: Path) -> None:
+    """The exact arm differs from itself by nothing, the others do, and the fake has no noise."""
+    report = run_bench(BenchOptions(repo=repo), load, silent)
+    total = report.fidelity_sum()
+    assert total
+    arms = {arm.arm: arm for arm in total.arms}
+    assert total.questions == 3
+    assert total.floor == 0
+    assert arms[Arm.RECOMPUTE].closed == 1
+    assert arms[Arm.STALE].closed == 0
+    assert arms[Arm.ERRATA].kl_depending
+
+
+def test_facts_are_told_to_every_arm_but_the_stale_one(repo: Path) -> None:
+    """After each milestone all facts are asked for; every fact is in the errata, and in no tail."""
+    report = run_bench(BenchOptions(repo=repo, steps=0, facts=3), load, silent)
+    assert [(row.edits, row.fidelity.questions) for row in report.facts] == [(1, 1), (3, 3)]
+    assert report.facts[0].errata < report.facts[1].errata
+    assert not report.costs
+
+
+def test_forked_trunks_hold_the_same(repo: Path) -> None:
+    """A trunk that was given another's state goes on exactly as if it had evaluated the prompt itself."""
+    prompt = tuple(Segment(Region.BODY, f"chunk {n}\n" * 5) for n in range(6))
+    for n_swa in (0, 32):
+        driver = Driver(ScoringFake(n_ctx=4096, n_swa=n_swa, n_slice=64, n_trunks=2))
+        spent = driver.bring("one", prompt, exact=True)
+        driver.fork("one", "two")
+        assert driver.bring("two", prompt, exact=True) == 0 < spent
+        question = (*prompt, Segment(Region.REQUEST, "and now"))
+        rows = [driver.score(name, question, driver.tokens("truth"), exact=True) for name in ("one", "two")]
+        assert np.array_equal(*rows)
+        assert np.array_equal(rows[0], driver.score_singly("one", question, driver.tokens("truth"), exact=True))
+
+
+def test_kl_is_the_textbooks() -> None:
+    """In nats, by row: a coin that was thought fair and is not."""
+    fair, biased = np.log([[0.5, 0.5]]).astype(np.float32), np.log([[0.9, 0.1]]).astype(np.float32)
+    assert kl(biased, fair) == pytest.approx([0.9 * np.log(1.8) + 0.1 * np.log(0.2)], abs=1e-6)
+    assert kl(fair, fair) == (0.0,)
+
+
+def test_spread_is_median_and_95th_percentile() -> None:
+    """Of 20 values the 19th is the one that 95 % do not exceed."""
+    assert spread(list(range(1, 21))) == spread(list(range(20, 0, -1)))
+    assert (spread(list(range(1, 21))).median, spread(list(range(1, 21))).p95) == (10.5, 19)
+    assert spread([7]).p95 == 7
+
+
+def test_the_report_is_one_json_document_and_a_page(repo: Path, tmp_path: Path) -> None:
+    """Sums, verdict and every row go into the JSON; the page tells the sums in words; the plot is an SVG."""
+    report = run_bench(BenchOptions(repo=repo, facts=2), load, silent)
+    found = json.loads(json.dumps(report.to_json()))
+    assert [len(found["rows"][kind]) for kind in ("cost", "fidelity", "facts")] == [9, 3, 2]
+    assert found["verdict"] == list(verdict(report))
+    assert "After 2 inserted facts" in found["verdict"][-1]
+    page = io.StringIO()
+    print_report(Console(file=page, width=160), report)
+    assert "beyond the tail" in page.getvalue()
+    assert all(line in page.getvalue() for line in verdict(report))
+    plot.write_plot(report, tmp_path / "bench.svg")
+    assert "<svg" in (tmp_path / "bench.svg").read_text()
+
+
+def test_a_plot_without_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The extra is named."""
+
+    def missing(name: str) -> object:
+        raise ImportError(name)
+
+    monkeypatch.setattr(plot, "import_module", missing)
+    about = About(repo="shop", rev="a..b", start="a", model="fake", build="", n_ctx=1, n_swa=0, threads=1)
+    with pytest.raises(GemmaLspError, match=r"gemma-lsp\[bench\]"):
+        plot.write_plot(Report(about=about), tmp_path / "bench.svg")
+
+
+def test_nothing_to_replay_is_an_error(repo: Path) -> None:
+    """Neither steps nor facts."""
+    with pytest.raises(HistoryError, match="--steps or --facts"):
+        run_bench(BenchOptions(repo=repo, steps=0), load, silent)
