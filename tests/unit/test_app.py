@@ -368,7 +368,7 @@ async def test_answers_are_possible_while_the_repository_is_read(shop: Path) -> 
     app.add_folder(shop, "shop")
     await app.start()
     (workspace,) = app.workspaces
-    await until(lambda: workspace.phase is Phase.WARMING)
+    await until(lambda: workspace.phase is Phase.WARMING and "reading shop" in host.cancels)
     assert app.context(workspace) is not None
     host.cancels["reading shop"]()
     await until(lambda: workspace.phase is Phase.PAUSED)
