@@ -29,6 +29,7 @@ class About:
     n_ctx: int
     n_swa: int
     threads: int
+    counted_only: bool = False  # nothing was computed: tokens are true, times mean nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +149,9 @@ def _on_cost(report: Report) -> tuple[str, ...]:
         )
         found.append(f"{ours.idle:,} tokens more were evaluated while nobody waited, over {ours.steps} steps.")
     if ours and theirs:
-        found.append(
-            f"Recomputing waited for {theirs.beyond.median:,.0f} and {theirs.beyond.p95:,.0f}; to the first token it "
-            f"took {theirs.first_token_ms.median:,.0f} ms in the median against {ours.first_token_ms.median:,.0f} ms."
-        )
+        waited = f"Recomputing waited for {theirs.beyond.median:,.0f} and {theirs.beyond.p95:,.0f}"
+        times = f"{theirs.first_token_ms.median:,.0f} ms in the median against {ours.first_token_ms.median:,.0f} ms"
+        found.append(f"{waited}." if report.about.counted_only else f"{waited}; to the first token it took {times}.")
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from gemma_lsp.bench.counting import CountingBackend
 from gemma_lsp.bench.driver import Driver, ScoringBackend
 from gemma_lsp.bench.editing import Arm, Editing, TokenCounter
 from gemma_lsp.bench.facts import FactsRow, run_facts
@@ -17,10 +18,12 @@ from gemma_lsp.bench.moments import Script, script_of
 from gemma_lsp.bench.replay import CostRow, Start, replay
 from gemma_lsp.bench.report import About, Report
 from gemma_lsp.engine.asking import LocalClient
+from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import ModelInfo
 
 NO_FACTS = "facts: no function stands in full in the first part of the prompt; raise --n-ctx"
+MIN_CTX = 512  # of a model of which only the vocabulary is used
 CELLS = 5  # contexts that three trunks with their masked cells and errata fit into
 
 Say = Callable[[str], None]
@@ -44,7 +47,10 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
-    """What is replayed. `steps` 0 leaves the replay out, `facts` 0 the facts; `rev` "" takes the last commits."""
+    """What is replayed. `steps` 0 leaves the replay out, `facts` 0 the facts; `rev` "" takes the last commits.
+
+    `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
+    """
 
     repo: Path
     rev: str = ""
@@ -52,24 +58,25 @@ class BenchOptions:
     n_ctx: int = 8192
     arms: tuple[Arm, ...] = tuple(Arm)
     fidelity: bool = True
+    counting: bool = False
     facts: int = 0
     seed: int = 0
 
 
 def run_bench(options: BenchOptions, load: Load, say: Say) -> Report:
     """Measures. Blocks for as long as the model needs; `say` hears where it is. Raises `GemmaLspError`."""
-    if not options.steps and not options.facts:
-        raise HistoryError("nothing is to be replayed; give --steps or --facts")
+    if not options.steps and (options.counting or not options.facts):
+        raise HistoryError("nothing is to be replayed; give --steps or --facts; facts cannot be only counted")
     history = read_history(options.repo, rev=options.rev, steps=max(1, options.steps))
     report = asyncio.run(_costs(options, history, load, say)) if options.steps else None
-    if report is None or options.facts or options.fidelity:
+    if report is None or (not options.counting and (options.facts or options.fidelity)):
         report = _truth(options, history, report, load, say)
     return report
 
 
 async def _costs(options: BenchOptions, history: History, load: Load, say: Say) -> Report:
     say("loading the model")
-    backend = load(LoadOptions(n_ctx=options.n_ctx))
+    backend = _backend(options, load)
     engine = Engine(lambda _: backend)
     client = LocalClient(engine)
     engine.start()
@@ -87,6 +94,12 @@ async def _costs(options: BenchOptions, history: History, load: Load, say: Say) 
     return Report(
         about=_about(options, history, model), starts=tuple(starts), costs=tuple(rows), left_out=script.left_out
     )
+
+
+def _backend(options: BenchOptions, load: Load) -> Backend:
+    if options.counting:
+        return CountingBackend(load(LoadOptions(n_ctx=MIN_CTX)), options.n_ctx)
+    return load(LoadOptions(n_ctx=options.n_ctx))
 
 
 def _truth(options: BenchOptions, history: History, report: Report | None, load: Load, say: Say) -> Report:
@@ -108,11 +121,11 @@ def _truth(options: BenchOptions, history: History, report: Report | None, load:
     return replace(found, fidelity=tuple(scored), facts=facts, left_out=(*found.left_out, *missing))
 
 
-def _script(history: History, model: ModelInfo, backend: ScoringBackend) -> Script:
+def _script(history: History, model: ModelInfo, backend: Backend) -> Script:
     return script_of(_editing(history, model, backend), history.commits)
 
 
-def _editing(history: History, model: ModelInfo, backend: ScoringBackend) -> Editing:
+def _editing(history: History, model: ModelInfo, backend: Backend) -> Editing:
     return Editing(history, model, TokenCounter(backend.tokenize))
 
 
@@ -126,4 +139,5 @@ def _about(options: BenchOptions, history: History, model: ModelInfo) -> About:
         n_ctx=options.n_ctx,
         n_swa=model.n_swa,
         threads=model.threads,
+        counted_only=options.counting,
     )

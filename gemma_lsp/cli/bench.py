@@ -35,6 +35,7 @@ def replay_command(
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=1024, help="Tokens of context.")] = 8192,
     arms: Annotated[str, typer.Option(help="Whose cost is measured, with commas.")] = "errata,recompute,stale",
     fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
+    count_only: Annotated[bool, typer.Option("--count-only", help="Tokens in seconds; no times, no fidelity.")] = False,
     facts: Annotated[int, typer.Option(min=0, help="Insert so many facts, and ask for each of them.")] = 0,
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each step.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
@@ -45,7 +46,14 @@ def replay_command(
     from gemma_lsp.cli import console
 
     options = BenchOptions(
-        repo=repo, rev=rev, steps=steps, n_ctx=n_ctx, arms=arms_of(arms), fidelity=fidelity, facts=facts
+        repo=repo,
+        rev=rev,
+        steps=steps,
+        n_ctx=n_ctx,
+        arms=arms_of(arms),
+        fidelity=fidelity,
+        counting=count_only,
+        facts=facts,
     )
     err = console.stderr()
     with err.status("starting") as status:
@@ -89,7 +97,7 @@ def print_report(out: Console, report: Report) -> None:
     text = f"{about.repo} {about.rev}: {about.model}, {about.n_ctx:,} tokens of context, {about.threads} threads"
     out.print(escape(text), soft_wrap=True)
     if report.costs:
-        _print_costs(out, report.sums())
+        _print_costs(out, report.sums(), timed=not about.counted_only)
     total = report.fidelity_sum()
     groups = [*([("commits", total)] if total else []), *((f"{r.edits} facts", r.fidelity) for r in report.facts)]
     if groups:
@@ -98,7 +106,7 @@ def print_report(out: Console, report: Report) -> None:
         out.print(escape(line), soft_wrap=True)
 
 
-def _print_costs(out: Console, sums: tuple[CostSum, ...]) -> None:
+def _print_costs(out: Console, sums: tuple[CostSum, ...], *, timed: bool) -> None:
     from gemma_lsp.cli import console
 
     out.print("\nTokens an answer waited for, median / p95")
@@ -114,7 +122,7 @@ def _print_costs(out: Console, sums: tuple[CostSum, ...]) -> None:
             _spread(s.beyond),
             f"{s.saved:.1%}",
             s.idle,
-            _spread(s.first_token_ms),
+            _spread(s.first_token_ms) if timed else _DASH,
         )
         for s in sums
     ]

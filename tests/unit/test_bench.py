@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,20 @@ def test_costs_are_those_of_the_engine(repo: Path) -> None:
     assert stale.beyond == 0
     assert ours.prompt == ours.reused + ours.evaluated
     assert all(row.changed == len(MORE) for row in (ours, exact, stale))
+
+
+def test_counting_gives_the_costs_of_computing(repo: Path) -> None:
+    """Without arithmetic every step costs the very tokens that it costs with it, windowed cache or not."""
+    for n_swa in (0, 64):
+
+        def windowed(options: LoadOptions, n_swa: int = n_swa) -> ScoringFake:
+            return ScoringFake(n_ctx=options.n_ctx, n_swa=n_swa, n_slice=64, n_trunks=options.n_trunks)
+
+        computed = run_bench(BenchOptions(repo=repo, fidelity=False, n_ctx=4096), windowed, silent)
+        counted = run_bench(BenchOptions(repo=repo, counting=True, n_ctx=4096), windowed, silent)
+        untimed = [replace(row, first_token_ms=0) for row in computed.costs]
+        assert [replace(row, first_token_ms=0) for row in counted.costs] == untimed
+        assert not counted.fidelity
 
 
 def test_fidelity_compares_with_the_recomputation(repo: Path) -> None:

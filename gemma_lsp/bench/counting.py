@@ -1,0 +1,101 @@
+"""A backend that computes nothing: which tokens are evaluated is decided by ledger and plan, before any arithmetic.
+
+So the costs of long histories in tokens are known in seconds, with answers of the full length; times and truth are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gemma_lsp.engine.backend import Backend, NoSlot
+from gemma_lsp.engine.messages import ModelInfo, Sampling
+from gemma_lsp.kv.plan import Capabilities
+from gemma_lsp.kv.ranges import Ranges, span
+
+
+class CountingBackend:
+    """Implements `engine.backend.Backend` with a real model's vocabulary, window and limits. Answers mean nothing."""
+
+    def __init__(self, model: Backend, n_ctx: int) -> None:
+        self._model = model
+        self._info = replace(model.info, n_ctx=n_ctx, n_tail=min(4096, n_ctx // 4))
+        self._held: dict[int, Ranges] = {}
+        self.n_seq, self.n_trunks, self.n_guard = model.n_seq, model.n_trunks, model.n_guard
+        self.n_slice, self.bos, self.identity = model.n_slice, model.bos, model.identity
+        self.tokenize, self.piece = model.tokenize, model.piece
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's, with the context that is pretended."""
+        return self._info
+
+    @property
+    def can(self) -> Capabilities:
+        """The model's."""
+        return self._model.can
+
+    def is_end(self, token: int) -> bool:
+        """Every answer is as long as it may be: what is generated moves the window."""
+        return False
+
+    def tokens_compatible(self, text: bytes) -> list[int]:
+        """Nothing is ever constrained."""
+        return []
+
+    def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
+        """Takes cells, if there are any."""
+        # One trunk is used, and its sequences hold the same cells at the same positions.
+        held = Ranges(piece for ranges in self._held.values() for piece in ranges)
+        if len(held) + len(tokens) > self._info.n_ctx:
+            raise NoSlot("no free cells")
+        self._held[seq] = self._of(seq) | span(position, position + len(tokens))
+
+    def copy(self, source: int, target: int, start: int, stop: int) -> None:
+        """Shares positions."""
+        self._held[target] = self._of(target) | (self._of(source) & _asked(start, stop))
+
+    def remove(self, seq: int, start: int, stop: int) -> None:
+        """Lets positions go."""
+        self._held[seq] = self._of(seq) - _asked(start, stop)
+
+    def last_position(self, seq: int) -> int:
+        """The sequence's last position, -1 when empty."""
+        return max((stop - 1 for _, stop in self._of(seq)), default=-1)
+
+    def save(self, seq: int) -> bytes:
+        """There is no state."""
+        return b""
+
+    def load(self, seq: int, state: bytes | memoryview) -> bool:
+        """There is no state."""
+        return False
+
+    def sampler(self, sampling: Sampling, history: Sequence[int]) -> SameAgain:
+        """A sampler that always says the same."""
+        return SameAgain(self.tokenize("x", False)[0])
+
+    def close(self) -> None:
+        """Frees the model."""
+        self._model.close()
+
+    def _of(self, seq: int) -> Ranges:
+        return self._held.get(seq, Ranges())
+
+
+class SameAgain:
+    """Samples one token for ever."""
+
+    def __init__(self, token: int) -> None:
+        self._token = token
+
+    def sample(self, allowed: Sequence[int] | None) -> int:
+        """Always the same."""
+        return self._token
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def _asked(start: int, stop: int) -> Ranges:
+    return span(max(0, start), stop if stop >= 0 else 1 << 40)
