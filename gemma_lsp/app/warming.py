@@ -135,14 +135,16 @@ class Warming(Worker):
         view = self._host.begin_task(self.name, task.cancel)
 
         def on_progress(progress: Progress) -> None:
-            ws.warmed_tokens = progress.done
+            ws.warmed_tokens, ws.progress = progress.done, progress
             view.report(_how_far(progress), min(100, 100 * progress.done // max(1, progress.total)))
 
         try:
-            finished = await client.warm(ws.key, ws.resident.head(), on_progress)
+            finished = await client.warm(ws.key, ws.resident.whole, on_progress)
         except BaseException:
+            ws.progress = None
             view.end("stopped")
             raise
+        ws.progress = None
         view.end(f"{finished.cost.prompt or ws.warmed_tokens:,} tokens resident")
         return finished
 
@@ -156,9 +158,14 @@ def budget(model: ModelInfo, wanted: int) -> int:
 def _how_far(progress: Progress) -> str:
     text = f"{progress.done:,} of {progress.total:,} tokens"
     if progress.tokens_per_s > 0:
-        left = max(0, progress.total - progress.done) / progress.tokens_per_s
-        text += f", {progress.tokens_per_s:,.0f}/s, {_duration(left)} left"
+        text += f", {progress.tokens_per_s:,.0f}/s, {_duration(seconds_left(progress) or 0)} left"
     return text
+
+
+def seconds_left(progress: Progress) -> float | None:
+    """How long the rest takes at the present speed; None while that is not known."""
+    left = max(0, progress.total - progress.done)
+    return left / progress.tokens_per_s if progress.tokens_per_s > 0 else None
 
 
 def _duration(seconds: float) -> str:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.backend import Backend, NoSlot
-from gemma_lsp.engine.messages import Event, Generate, Warm
+from gemma_lsp.engine.messages import Event, Generate, SegmentRef, Warm
 from gemma_lsp.engine.run import Listener, Run
 from gemma_lsp.engine.snapshots import Loaded
+from gemma_lsp.engine.texts import wanted_of
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import Wanted
 from gemma_lsp.prompt.segments import Prompt
@@ -112,9 +113,8 @@ class Driver:
         for segment in prompt:
             if segment.key not in self._tokens:
                 self._tokens[segment.key] = array("i", self.backend.tokenize(segment.text, segment.special))
-            tokens = self._tokens[segment.key]
-            if tokens:
-                found.append(Wanted(segment.key, segment.region.value, tokens))
+            ref = SegmentRef(segment.key, segment.region.value, segment.special, segment.shown_bytes)
+            found += wanted_of(ref, self._tokens[segment.key], self.backend.piece)
         return found
 
 

@@ -56,14 +56,17 @@ class TokenCounter:
     """Counts segments by content, each once."""
 
     tokenize: Tokenize
-    known: dict[str, int] = field(default_factory=dict)
+    known: dict[tuple[str, bool], int] = field(default_factory=dict)
 
     def __call__(self, segments: Sequence[Segment]) -> list[int]:
-        """Tokens of each segment."""
-        for segment in segments:
-            if segment.key not in self.known:
-                self.known[segment.key] = len(self.tokenize(segment.text, segment.special))
-        return [self.known[segment.key] for segment in segments]
+        """Tokens of each segment, as far as it is shown."""
+        return [self._count(segment.visible, segment.special) for segment in segments]
+
+    def _count(self, text: str, special: bool) -> int:
+        key = (text, special)
+        if key not in self.known:
+            self.known[key] = len(self.tokenize(text, special))
+        return self.known[key]
 
     def total(self, prompt: Prompt) -> int:
         """Tokens of a prompt."""
@@ -106,9 +109,9 @@ class Editing:
             case Arm.ERRATA:
                 return self.resident.head()
             case Arm.RECOMPUTE:
-                return (*self.frame.head, *_body_now(self.first.layout, self.resident))
+                return (*self.frame.head, *_body_now(self.first.layout, self.resident), *self.resident.end)
             case Arm.STALE:
-                return (*self.frame.head, *_body_then(self.first, self.resident))
+                return (*self.frame.head, *_body_then(self.first, self.resident), *self.resident.end)
 
     def fits(self, question: Question, more: int) -> bool:
         """Whether every arm's prompt, and `more` tokens, fit into the context."""
@@ -130,32 +133,37 @@ class Editing:
 def _body_now(first: Layout, resident: Resident) -> Prompt:
     """The text of `resident` with every chunk at its place and no errata; files in the order of `first`."""
     layout, files, hole = resident.layout, resident.index.files, resident.hole
-    told: dict[str, set[str]] = {}
-    for erratum in resident.errata:
-        told.setdefault(erratum.path, set()).add(erratum.key)
     order = dict.fromkeys((*(e.path for e in first.entries), *(e.path for e in layout.entries), *sorted(files)))
     found: list[Segment] = []
     for path in order:
         if path in files:
             entry = layout.by_path.get(path)
             form = entry.form if entry else Form.ABSENT
-            found += _file_now(files[path], form, told.get(path, set()), hole if hole and hole.path == path else None)
+            change = resident.changes.get(path)
+            told = (
+                {n for hunk in change.hunks for n in range(hunk.first, hunk.first + len(hunk.lines))}
+                if change
+                else set()
+            )
+            found += _file_now(files[path], form, told, hole if hole and hole.path == path else None)
     return tuple(found)
 
 
-def _file_now(parsed: ParsedFile, form: Form, told: set[str], hole: Hole | None) -> list[Segment]:
-    """A file in its form; what errata tell of it stands in full, so that all arms know the same."""
+def _file_now(parsed: ParsedFile, form: Form, told: set[int], hole: Hole | None) -> list[Segment]:
+    """A file in its form; a chunk of which errata tell lines stands in full, so that all arms know these."""
     shown: list[Segment] = []
+    line = 0
     for chunk, short, whole in zip(parsed.chunks, skeleton(parsed), chunk_segments(parsed), strict=True):
+        own = range(line, line := line + whole.text.count("\n"))
         if (hole and _inside(chunk, hole)) or not whole.text.strip():
             continue
-        if form is Form.FULL or whole.key in told:
+        if form is Form.FULL or not told.isdisjoint(own):
             shown.append(whole)
         elif form is Form.SKELETON and short.strip():
             shown.append(Segment(Region.BODY, short if short.endswith("\n") else short + "\n"))
-    line = [Segment(Region.BODY, map_line(parsed).rstrip("\n") + "\n")] if form is Form.MAP else []
+    names = [Segment(Region.BODY, map_line(parsed).rstrip("\n") + "\n")] if form is Form.MAP else []
     note = "outline" if form is Form.SKELETON else ""
-    return [*line, Segment(Region.BODY, file_header(parsed.path, note)), *shown] if shown else line
+    return [*names, Segment(Region.BODY, file_header(parsed.path, note)), *shown] if shown else names
 
 
 def _body_then(first: Resident, now: Resident) -> Prompt:
@@ -171,12 +179,13 @@ def _body_then(first: Resident, now: Resident) -> Prompt:
 
 def _stood_for(first: Resident, now: Resident, hole: Hole) -> frozenset[str]:
     """Keys of the first layout's chunks that are the hole's by name and do not read on unchanged outside of it."""
-    then = first.index.files.get(hole.path)
+    then, parsed = first.index.files.get(hole.path), now.index.files[hole.path]
     if then is None:
         return frozenset()
-    names = {(c.kind, c.symbol) for c in now.index.files[hole.path].chunks if _inside(c, hole)}
+    names = {(c.kind, c.symbol) for c in parsed.chunks if _inside(c, hole)}
+    outside = {s.key for c, s in zip(parsed.chunks, chunk_segments(parsed), strict=True) if not _inside(c, hole)}
     pairs = zip(then.chunks, chunk_segments(then), strict=True)
-    return frozenset(s.key for c, s in pairs if (c.kind, c.symbol) in names and s.key not in hole.outside)
+    return frozenset(s.key for c, s in pairs if (c.kind, c.symbol) in names and s.key not in outside)
 
 
 def _inside(chunk: Chunk, hole: Hole) -> bool:

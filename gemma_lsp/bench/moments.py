@@ -22,7 +22,7 @@ class Moment:
     """One question and what led to it. `changed`: tokens that the commit inserted.
 
     `laid_out`: the old layout's prompt no longer fitted, so that a new one stands in front of the question.
-    `idle`: the head that is read after the answer, when nobody waits; () if the layout stays.
+    `idle`: the new layout that is read after the answer, when nobody waits; () if the layout stays.
     """
 
     question: Question
@@ -44,7 +44,7 @@ class Script:
 
 def script_of(editing: Editing, commits: tuple[Commit, ...]) -> Script:
     """Applies every hunk in turn and asks after each commit."""
-    start, moments, left_out = editing.resident.head(), [], []
+    start, moments, left_out = editing.resident.whole, [], []
     for commit in commits:
         for hunk in commit.hunks:
             editing.edit(hunk.path, hunk.text, hunk.span.start)
@@ -66,10 +66,10 @@ def _moment(editing: Editing, commit: Commit, asked: Hunk, name: str) -> Moment 
         if not editing.fits(question, ROOM):
             return None
     errata = editing.count.total(tuple(e.segment for e in editing.resident.errata))
-    idle: Prompt = ()
+    due = laid_out  # the answer did not wait for what the hole stands for in the new layout
     if editing.resident.stale:
         editing.lay_out()
-        idle = editing.resident.head()
+        due = True
     inserted = tuple(Segment(Region.BODY, hunk.inserted) for hunk in commit.hunks)
     return Moment(
         question=question,
@@ -77,7 +77,7 @@ def _moment(editing: Editing, commit: Commit, asked: Hunk, name: str) -> Moment 
         changed=editing.count.total(inserted),
         errata=errata,
         laid_out=laid_out,
-        idle=idle,
+        idle=editing.resident.whole if due else (),
     )
 
 

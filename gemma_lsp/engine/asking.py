@@ -209,4 +209,4 @@ class LocalClient(AskingClient):
 
 
 def _refs(segments: Sequence[Segment]) -> tuple[SegmentRef, ...]:
-    return tuple(SegmentRef(s.key, s.region.value, s.special) for s in segments)
+    return tuple(SegmentRef(s.key, s.region.value, s.special, s.shown_bytes) for s in segments)

@@ -34,7 +34,7 @@ from gemma_lsp.engine.messages import (
 from gemma_lsp.engine.messages import Cost as NoCost
 from gemma_lsp.engine.run import Listener, Reply, Run, check_fits
 from gemma_lsp.engine.snapshots import SnapshotStore
-from gemma_lsp.engine.texts import TokenStore
+from gemma_lsp.engine.texts import TokenStore, wanted_of
 from gemma_lsp.engine.trunks import Trunks
 from gemma_lsp.kv.plan import Wanted
 
@@ -140,7 +140,10 @@ class Engine:
             assert self._store
             assert self._backend
             if isinstance(request, Count):
-                counts = tuple(len(self._store.tokens(r, texts)) for r in request.segments)
+                counts = tuple(
+                    sum(len(w.tokens) for w in wanted_of(r, self._store.tokens(r, texts), self._backend.piece))
+                    for r in request.segments
+                )
                 reply(Counted(id=request.id, counts=counts))
                 return
             early = self._wanted(request.early, texts) if isinstance(request, Generate) else []
@@ -156,8 +159,8 @@ class Engine:
         assert self._backend
         bos = self._backend.bos
         head = [Wanted("bos", "preamble", (bos,))] if bos is not None else []
-        body = [Wanted(r.key, r.region, self._store.tokens(r, texts)) for r in refs]
-        return [*head, *(w for w in body if len(w.tokens))]
+        piece = self._backend.piece
+        return [*head, *(w for r in refs for w in wanted_of(r, self._store.tokens(r, texts), piece))]
 
     def _enqueue(self, run: Run, early: Run | None) -> None:
         with self._wake:

@@ -22,11 +22,12 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SegmentRef:
-    """A segment by content address: its text travels once, with `PutTexts`."""
+    """A segment by content address: its text travels once, with `PutTexts`. `shown`: bytes of it; None is all."""
 
     key: str
     region: str
     special: bool
+    shown: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

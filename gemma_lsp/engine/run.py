@@ -85,7 +85,8 @@ class Run:
     def policy(self) -> Policy:
         """A warm-up makes exact, and needs no next token; an answer takes the cheapest way."""
         warm = isinstance(self.request, Warm)
-        return Policy(exact_only=warm, logits=not warm)
+        answer = 0 if isinstance(self.request, Warm) else self.request.max_tokens
+        return Policy(exact_only=warm, logits=not warm, cells=self._backend.info.n_ctx - answer)
 
     @property
     def overdue(self) -> bool:

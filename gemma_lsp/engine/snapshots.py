@@ -117,7 +117,7 @@ class SnapshotStore:
 
     def save(self, workspace: str, ledger: Ledger, state: bytes | memoryview) -> Path | None:
         """Writes a trunk that holds nothing hidden. None if the disk refuses; nothing half-written stays."""
-        runs = [[run.key, run.region, run.start, run.stop] for run in ledger.runs]
+        runs = _rows(ledger)
         head = json.dumps({"identity": self._identity, "workspace": workspace, "runs": runs}).encode()
         name = digest_text(self._identity + workspace + json.dumps(runs))
         parts = (MAGIC, SIZE.pack(len(head)), head, _native(ledger.tokens[:]).tobytes(), state)
@@ -137,7 +137,7 @@ class SnapshotStore:
 
     def known(self, workspace: str, ledger: Ledger) -> bool:
         """Whether this very trunk is on disk."""
-        runs = [[run.key, run.region, run.start, run.stop] for run in ledger.runs]
+        runs = _rows(ledger)
         return (self._folder / f"{digest_text(self._identity + workspace + json.dumps(runs))}.kv").exists()
 
     def _tidy(self, workspace: str) -> None:
@@ -164,10 +164,15 @@ def read_header(path: Path) -> Header | None:
             if size > 64 * 1024 * 1024:
                 return None
             said = json.loads(file.read(size))
-            runs = tuple(Run(str(k), str(r), int(a), int(b), Ranges()) for k, r, a, b in said["runs"])
+            runs = tuple(Run(str(k), str(r), int(a), int(b), Ranges(), int(o)) for k, r, a, b, o in said["runs"])
             return Header(path, str(said["identity"]), str(said["workspace"]), runs, len(MAGIC) + SIZE.size + size)
     except (OSError, ValueError, KeyError, TypeError, struct.error):
         return None
+
+
+def _rows(ledger: Ledger) -> list[list[str | int]]:
+    """The runs as the header has them."""
+    return [[run.key, run.region, run.start, run.stop, run.offset] for run in ledger.runs]
 
 
 def outline(header: Header, n_swa: int) -> Ledger:

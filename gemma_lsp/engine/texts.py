@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from array import array
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from gemma_lsp.engine.messages import SegmentRef
+from gemma_lsp.kv.plan import Wanted
 
+Piece = Callable[[int], bytes]
 MAX_TOKENS = 4_000_000  # 16 MB of tokens; guessed, several times the largest context
 
 
@@ -42,3 +45,15 @@ class TokenStore:
                 _, old = self._tokens.popitem(last=False)
                 self._held -= len(old)
         return made
+
+
+def wanted_of(ref: SegmentRef, tokens: array[int], piece: Piece) -> list[Wanted]:
+    """A segment's tokens as far as they are shown. A token belongs to where its first byte stands."""
+    if ref.shown is None:
+        return [Wanted(ref.key, ref.region, tokens)] if tokens else []
+    starts, at = [], 0
+    for token in tokens:
+        starts.append(at)
+        at += len(piece(token))
+    found = ((bisect_left(starts, first), bisect_left(starts, last)) for first, last in ref.shown)
+    return [Wanted(ref.key, ref.region, tokens[i:j], i) for i, j in found if i < j]

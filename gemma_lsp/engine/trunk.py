@@ -102,9 +102,7 @@ class Trunk:
             raise
         self.ledger.lose(start)
         for part, offset, tokens in parts:
-            self.ledger.append(part.key, part.region, tokens)
-            if part.key and offset + len(tokens) == len(part.tokens):
-                self.ledger.complete(part.key, len(part.tokens))
+            self.ledger.append(part.key, part.region, tokens, part.offset + offset)
 
     def _pin(self, start: int, stop: int) -> None:
         """Shares what is left of a range's sliding cells, so that it can come back into the window whole."""

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_lsp.kv.ranges import Ranges, span
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Tokens [start, stop) that came from one segment. `seen` is what was hidden when they were evaluated."""
+    """Tokens [start, stop), the segment's own from `offset` on. `seen` is what was hidden when they were evaluated."""
 
     key: str
     region: str
     start: int
     stop: int
     seen: Ranges
+    offset: int = 0
 
 
 class Ledger:
@@ -53,10 +54,9 @@ class Ledger:
     def exact_upto(self) -> int:
         """Positions below this were computed with exactly the visible tokens before them."""
         for run in self.runs:
-            if self.hidden.covers(span(run.start, run.stop)):
-                continue
-            if run.seen != self.hidden.below(run.start):
-                return run.start
+            for start, _ in span(run.start, run.stop) - self.hidden:
+                if run.seen != self.hidden.below(start):
+                    return start
         return len(self.tokens)
 
     def window_at(self, length: int, hidden: Ranges | None = None) -> Ranges:
@@ -85,7 +85,7 @@ class Ledger:
         while self.runs and self.runs[-1].stop > length:
             last = self.runs.pop()
             if last.start < length:
-                self.runs.append(Run(last.key + "/cut", last.region, last.start, length, last.seen))
+                self.runs.append(replace(last, stop=length))
         self.hidden, self.sliding, self.guarded = (r.below(length) for r in (self.hidden, self.sliding, self.guarded))
 
     def hide(self, start: int, stop: int) -> None:
@@ -114,10 +114,10 @@ class Ledger:
             keep = self.guarded | span(max(0, start - self.n_swa + 1), max(start, len(self.tokens)))
             self.sliding &= keep - (self.hidden - self.guarded)
 
-    def append(self, key: str, region: str, tokens: Sequence[int]) -> None:
-        """Tokens were evaluated at the end, as (part of) the segment `key`; consecutive parts become one run.
+    def append(self, key: str, region: str, tokens: Sequence[int], offset: int = 0) -> None:
+        """Tokens were evaluated at the end, as those of the segment `key` from `offset` on.
 
-        One batch may append several parts; its `lose` comes before the first.
+        Consecutive parts become one run. One batch may append several parts; its `lose` comes before the first.
         """
         self.revision += 1
         start = len(self.tokens)
@@ -126,13 +126,12 @@ class Ledger:
         if self.n_swa:
             self.sliding |= span(start, stop)
         last = self.runs[-1] if self.runs else None
-        if last and last.key == key + "/cut" and last.region == region and last.seen == self.hidden:
-            self.runs[-1] = Run(key + "/cut", region, last.start, stop, last.seen)
+        if last and (last.key, last.region, last.seen) == (key, region, self.hidden) and _ends_at(last, offset):
+            self.runs[-1] = replace(last, stop=stop)
         else:
-            self.runs.append(Run(key + "/cut", region, start, stop, self.hidden))
+            self.runs.append(Run(key, region, start, stop, self.hidden, offset))
 
-    def complete(self, key: str, n_tokens: int) -> None:
-        """The segment `key` has been evaluated to its end; if the last run holds all of it, the run takes its name."""
-        last = self.runs[-1]
-        if last.key == key + "/cut" and last.stop - last.start == n_tokens:
-            self.runs[-1] = Run(key, last.region, last.start, last.stop, last.seen)
+
+def _ends_at(run: Run, offset: int) -> bool:
+    """Whether a run is its segment's tokens up to `offset`, of which there are some."""
+    return 0 < offset == run.offset + run.stop - run.start

@@ -19,11 +19,12 @@ HIDEABLE = frozenset({"preamble", "body", "errata"})
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One segment of the wanted prompt with its tokens."""
+    """A segment of the wanted prompt, or a part of it: its tokens from `offset` on."""
 
     key: str
     region: str
     tokens: Sequence[int]
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,13 @@ class Policy:
     """`slack`: tokens that an exact path may cost more than a masked one and is still taken.
 
     `logits`: whether a next token will be asked for, so that at least one token must be evaluated.
+    `cells`: how many tokens the trunk may hold when the prompt is in it, masked ones too; 0: any number.
     """
 
     exact_only: bool = False
     logits: bool = True
     slack: int = 128  # guessed: half a second on two cores
+    cells: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,71 +114,84 @@ def plan(ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, policy: Po
     best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can, policy.logits)
     if can.hide and can.trim and not policy.exact_only:
         masked = _settle(ledger, wanted, _match(ledger, wanted, exact=False), can, policy.logits)
-        if _left(wanted, best) > _left(wanted, masked) + policy.slack:
+        if _price(ledger, wanted, best) > _price(ledger, wanted, masked) + policy.slack:
             best = masked
+    if 0 < policy.cells < best.length + _left(wanted, best):
+        best = _Path(0, Ranges(), 0, 0)  # what is masked leaves no room
     return _as_plan(ledger, wanted, best)
 
 
 def _match(ledger: Ledger, wanted: Sequence[Wanted], *, exact: bool) -> _Path:
-    """Walks both lists of runs side by side. `exact` stops where a cell would differ from a fresh evaluation."""
+    """Walks both lists side by side, part by part of a segment.
+
+    `exact` stops where a cell would differ from a fresh evaluation; else what is not wanted is masked on the way.
+    """
     later: dict[tuple[str, str], list[int]] = {}
     if not exact:
         for index, run in enumerate(ledger.runs):
             later.setdefault((run.key, run.region), []).append(index)
     hidden, i, j, length = Ranges(), 0, 0, 0
+    at = offset = 0  # how far into ledger.runs[i] and wanted[j]
     while i < len(ledger.runs) and j < len(wanted):
         run, want = ledger.runs[i], wanted[j]
-        if run.key == want.key and run.region == want.region:
-            if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(run.start):
+        start = run.start + at
+        same = run.key == want.key and run.region == want.region
+        ahead = want.offset + offset - run.offset - at if same else 0  # the segment's tokens that are not wanted
+        if same and ahead == 0:
+            if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(start):
                 break  # short regions are computed anew rather than left with what is masked in their memory
-            i, j, length = i + 1, j + 1, run.stop
-        elif exact:
-            # What is masked already and not wanted stays masked: cells after it may have been computed that way.
-            if not ledger.hidden.covers(span(run.start, run.stop)):
-                break
-            hidden, i = hidden | span(run.start, run.stop), i + 1
-        elif ledger.hidden.covers(span(run.start, run.stop)) or (
-            run.region in HIDEABLE and _after(later.get((want.key, want.region), ()), i)
-        ):
-            hidden, i = hidden | span(run.start, run.stop), i + 1
+            n = min(run.stop - start, len(want.tokens) - offset)
+            at, offset, length = at + n, offset + n, start + n
         else:
-            break
-    return _into_run(ledger, wanted, _Path(length, hidden, j, 0), i, exact=exact)
+            stop = min(run.stop, start + ahead) if same else run.stop
+            if ahead < 0 or not (
+                # What is masked already and not wanted stays masked: cells after it may have been computed that way.
+                ledger.hidden.covers(span(start, stop))
+                or (
+                    not exact and run.region in HIDEABLE and (same or _after(later.get((want.key, want.region), ()), i))
+                )
+            ):
+                break
+            hidden, at = hidden | span(start, stop), stop - run.start
+        if run.start + at == run.stop:
+            i, at = i + 1, 0
+        if offset == len(want.tokens):
+            j, offset = j + 1, 0
+    return _into_run(ledger, wanted, _Path(length, hidden, j, offset), i, at, exact=exact)
 
 
 def _after(indices: Sequence[int], i: int) -> bool:
     return bool(indices) and indices[-1] > i
 
 
-def _into_run(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, i: int, *, exact: bool) -> _Path:
-    """Extends a path token by token into runs that no longer agree as wholes."""
-    length, hidden, j, offset = path.length, path.hidden, path.run, 0
+def _into_run(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, i: int, at: int, *, exact: bool) -> _Path:
+    """Extends a path token by token into the short regions, whose segments have new names with every key.
+
+    What may be masked later keeps to its own segments.
+    """
+    length, hidden, j, offset = path.length, path.hidden, path.run, path.offset
     while i < len(ledger.runs):
         run = ledger.runs[i]
-        if ledger.hidden.covers(span(run.start, run.stop)):
-            hidden, i = hidden | span(run.start, run.stop), i + 1
+        start, begin = run.start + at, at
+        if ledger.hidden.covers(span(start, run.stop)):
+            hidden, i, at = hidden | span(start, run.stop), i + 1, 0
             continue
-        if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(run.start):
+        if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(start):
             break
-        held, at = ledger.tokens[run.start : run.stop], 0
-        while at < len(held) and j < len(wanted) and _may_share(run, wanted[j]):
+        held = ledger.tokens[run.start : run.stop]
+        while at < len(held) and j < len(wanted) and wanted[j].region not in HIDEABLE:
             n = _common(held, at, wanted[j].tokens, offset)
             at, offset = at + n, offset + n
             if offset == len(wanted[j].tokens):
                 j, offset = j + 1, 0
             elif n == 0 or at < len(held):
                 break
-        if at:
+        if at > begin:
             length = run.start + at
         if at < len(held) or j == len(wanted):
             break
-        i += 1
+        i, at = i + 1, 0
     return _Path(length, hidden.below(length), j, offset)
-
-
-def _may_share(run: Run, want: Wanted) -> bool:
-    """Whether part of a run may stand for part of a segment. What may be masked later keeps to whole segments."""
-    return want.region not in HIDEABLE or run.key == want.key + "/cut"
 
 
 def _common(a: Sequence[int], i: int, b: Sequence[int], j: int) -> int:
@@ -225,6 +241,23 @@ def _back(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, n: int) -> _Pat
         step = min(visible, offset)
         visible, offset = visible - step, offset - step
     return _Path(length, path.hidden.below(length), run, offset)
+
+
+def _price(ledger: Ledger, wanted: Sequence[Wanted], path: _Path) -> int:
+    """Tokens to evaluate now, and those that would have to be again if they were wanted back."""
+    lost = sum(run.stop - max(run.start, path.length) for run in _masked_behind(ledger, path.length))
+    return _left(wanted, path) + lost
+
+
+def _masked_behind(ledger: Ledger, length: int) -> list[Run]:
+    """Runs behind a rewind that could have been masked and shown again."""
+    found: list[Run] = []
+    for run in reversed(ledger.runs):
+        if run.stop <= length:
+            break
+        if run.region in HIDEABLE:
+            found.append(run)
+    return found
 
 
 def _left(wanted: Sequence[Wanted], path: _Path) -> int:

@@ -27,6 +27,10 @@ _INSTRUCTIONS = (
 _FIXED_DATE = date(2026, 1, 1)  # a template that prints today's date would empty the cache every midnight
 
 
+NEWER = "### newer than what stands above:\n"
+"""Ends the body. It always stands, so that whatever is masked before it can be shown again."""
+
+
 def file_header(path: str, note: str = "") -> str:
     """The line, with its line end, that stands before each file; `note` says how it stands there (outline, changed)."""
     return f"{FILE_MARK}{path} ({note})\n" if note else f"{FILE_MARK}{path}\n"

@@ -12,24 +12,19 @@ HOLE_CHARS = 2000  # about 700 tokens, read again whenever something before the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hole:
-    """`span`: whole lines of the current text. `outside`: keys of the chunks that still stand in the body.
-
-    What is outside was fixed when the hole opened: a quote typed inside may make a parser see the rest of the file
-    differently, and that must not reach the body.
-    """
+    """`span`: whole lines of the current text. What stands outside is not looked at again while the hole is open."""
 
     path: str
     symbol: str
     span: Span
-    outside: frozenset[str]
     text: Text
 
 
-def open_hole(parsed: ParsedFile, keys: tuple[str, ...], offset: int) -> Hole:
-    """The chunk at `offset` with as many neighbours as fit. `keys` are the chunks' segment keys, in order."""
+def open_hole(parsed: ParsedFile, offset: int) -> Hole:
+    """The chunk at `offset` with as many neighbours as fit."""
     chunks = parsed.chunks
     if not chunks:
-        return Hole(path=parsed.path, symbol="", span=Span(0, 0), outside=frozenset(), text=parsed.text)
+        return Hole(path=parsed.path, symbol="", span=Span(0, 0), text=parsed.text)
     at = next((i for i, c in enumerate(chunks) if offset < c.span.end), len(chunks) - 1)
     first = last = at
     room = HOLE_CHARS - len(chunks[at].span)
@@ -42,13 +37,10 @@ def open_hole(parsed: ParsedFile, keys: tuple[str, ...], offset: int) -> Hole:
         if last + 1 < len(chunks) and len(chunks[last + 1].span) <= room:
             last, grown = last + 1, True
             room -= len(chunks[last].span)
-    inside = frozenset(keys[first : last + 1])
-    outside = frozenset((*keys[:first], *keys[last + 1 :]))
     return Hole(
         path=parsed.path,
         symbol=chunks[at].symbol,
         span=Span(chunks[first].span.start, chunks[last].span.end),
-        outside=outside - inside,
         text=parsed.text,
     )
 
@@ -65,4 +57,4 @@ def moved_hole(hole: Hole, text: Text, offset: int | None) -> Hole | None:
     focused = offset is None or span.start <= offset <= span.end
     if not (same_head and same_tail and focused):
         return None
-    return Hole(path=hole.path, symbol=hole.symbol, span=span, outside=hole.outside, text=text)
+    return Hole(path=hole.path, symbol=hole.symbol, span=span, text=text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from gemma_lsp.prompt.frame import file_header
 from gemma_lsp.prompt.segments import Region, Segment
@@ -86,7 +86,14 @@ def estimate(segments: Sequence[Segment]) -> list[int]:
 
 def chunk_segments(parsed: ParsedFile) -> tuple[Segment, ...]:
     """A file's chunks as body segments, one each; they end their last line, so that the next header starts one."""
-    return tuple(Segment(Region.BODY, _whole_lines(parsed.text.slice(chunk.span))) for chunk in parsed.chunks)
+    content = parsed.text.content
+    return tuple(_segment(content[chunk.span.start : chunk.span.end]) for chunk in parsed.chunks)
+
+
+@lru_cache(maxsize=2048)
+def _segment(text: str) -> Segment:
+    """One object for each text: a file's chunks are asked for on each keystroke, and almost all are the same."""
+    return Segment(Region.BODY, _whole_lines(text))
 
 
 def _whole_lines(text: str) -> str:
@@ -183,6 +190,4 @@ def _sizes(index: Index, path: str, count: Counter) -> dict[Form, int]:
 
 def _entry(index: Index, path: str, form: Form, reason: str, sizes: Mapping[Form, int]) -> FileEntry:
     header, chunks, keys = _draft(index, path, form)
-    return FileEntry(
-        path=path, form=form, reason=reason, header=header, chunks=chunks, keys=keys, n_tokens=sizes[form]
-    )
+    return FileEntry(path=path, form=form, reason=reason, header=header, chunks=chunks, keys=keys, n_tokens=sizes[form])

@@ -1,18 +1,20 @@
 """The resident prompt as it should read now: body without what is stale, errata, and where the hole is. Immutable.
 
-The body is frozen until the next layout. What changes afterwards is masked out of it and told again behind it, in
-order of its happening, so that everything before stays where it is. Any thread.
+The body is frozen until the next layout. Lines that change afterwards are masked out of it and told again behind it,
+in order of their happening, so that everything before stays where it is. Any thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from gemma_lsp.prompt.frame import Frame, file_header
+from gemma_lsp.prompt.difference import Difference, compare
+from gemma_lsp.prompt.errata import Erratum, retold
+from gemma_lsp.prompt.frame import NEWER, Frame
 from gemma_lsp.prompt.hole import Hole, moved_hole, open_hole
-from gemma_lsp.prompt.layout import FileEntry, Layout, chunk_segments, estimate
+from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, FileEntry, Form, Layout, chunk_segments
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.syntax.index import Index
 from gemma_lsp.syntax.types import ParsedFile
@@ -29,26 +31,12 @@ class Focus:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Erratum:
-    """A chunk that is not in the body as it reads now. `key` is the chunk's own key."""
-
-    path: str
-    key: str
-    segment: Segment
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """What is known of a changed file: the keys that read as they did, and the parse they come from."""
-
-    parsed: ParsedFile | None
-    live: frozenset[str]
-
-
 @dataclass(frozen=True)
 class Resident:
-    """One state of the prompt. `with_index` is the only way from one to the next."""
+    """One state of the prompt. `with_index` is the only way from one to the next.
+
+    `base` is the index that was laid out, `changes` says of every file that is not as it was there what still stands.
+    """
 
     layout: Layout
     frame: Frame
@@ -56,12 +44,22 @@ class Resident:
     index: Index
     errata: tuple[Erratum, ...] = ()
     hole: Hole | None = None
-    changed: Mapping[str, _File] | None = None
+    changes: Mapping[str, Difference] = field(default_factory=dict)
 
     @classmethod
     def start(cls, layout: Layout, index: Index, frame: Frame) -> Resident:
         """The state right after a layout: nothing changed, nothing edited."""
-        return cls(layout=layout, frame=frame, base=index, index=index, changed={})
+        return cls(layout=layout, frame=frame, base=index, index=index)
+
+    @cached_property
+    def whole(self) -> Prompt:
+        """What is read into the cache: all of the layout, so that whatever is masked later can come back."""
+        return (*self.frame.head, *self.layout.segments, *self.end)
+
+    @cached_property
+    def end(self) -> Prompt:
+        """The line that ends the body, if there is a body."""
+        return (Segment(Region.BODY, NEWER),) if self.layout.segments else ()
 
     def head(self) -> Prompt:
         """Preamble, visible body and errata: the part of every prompt that all features share."""
@@ -69,114 +67,118 @@ class Resident:
 
     @cached_property
     def _head(self) -> Prompt:
-        hidden = self._hidden
-        body = tuple(s for e in self.layout.entries for s in _visible(e, hidden.get(e.path)))
-        return (*self.frame.head, *body, *(e.segment for e in self.errata))
+        body = tuple(s for entry in self.layout.entries for s in self._visible(entry))
+        return (*self.frame.head, *body, *self.end, *(e.segment for e in self.errata))
 
     @cached_property
     def stale(self) -> bool:
         """Whether so much is masked or told again that a new layout should be made when nobody waits."""
-        moved = sum(estimate([e.segment for e in self.errata]))
-        hidden = self._hidden
-        for entry in self.layout.entries:
-            live = hidden.get(entry.path)
-            if live is not None and not (self.hole and self.hole.path == entry.path):
-                moved += sum(estimate([s for s in entry.chunks if s not in _visible(entry, live)]))
-        return moved > max(STALE_TOKENS, STALE_SHARE * self.layout.n_tokens)
-
-    @cached_property
-    def _hidden(self) -> dict[str, frozenset[str]]:
-        """For files that are not as they were: the keys of the chunks that may still be seen."""
-        hidden = {path: state.live for path, state in (self.changed or {}).items()}
-        if self.hole:
-            hidden[self.hole.path] = self.hole.outside
-        return hidden
+        moved = sum(len(e.segment.visible) for e in self.errata)
+        for path, change in self.changes.items():
+            entry = self.layout.by_path.get(path)
+            if entry and not change.gone and not (self.hole and self.hole.path == path):
+                shown = sum(len(s.visible) for s in self._visible(entry))
+                moved += sum(len(s.text) for s in _segments(entry)) - shown
+        return moved > max(STALE_TOKENS, STALE_SHARE * self.layout.n_tokens) * BYTES_PER_TOKEN
 
     def with_index(self, index: Index, focus: Focus | None) -> Resident:
         """The state after edits. The hole follows the focus; what leaves it changed becomes an erratum."""
-        hole = self._next_hole(index, focus)
-        changed = dict(self.changed or {})
-        for path in _differing(self.index, index) | {h.path for h in (self.hole, hole) if h}:
-            if hole and path == hole.path:
-                changed.pop(path, None)
-            else:
-                changed[path] = _state(path, self.base, index)
-        changed = {p: s for p, s in changed.items() if index.files.get(p) is not self.base.files.get(p)}
-        after = replace(self, index=index, hole=hole, changed=changed)
-        return replace(after, errata=after._next_errata())
+        hole, moved = self._next_hole(index, focus)
+        due = _differing(self.index, index)
+        if moved and hole:
+            due.discard(hole.path)  # only what the hole stands for has changed there
+        else:
+            due |= {h.path for h in (self.hole, hole) if h}
+        changes = {path: change for path, change in self.changes.items() if path not in due}
+        for path in sorted(due):
+            inside = hole if hole and hole.path == path else None
+            if inside or index.files.get(path) is not self.base.files.get(path):
+                changes[path] = compare(
+                    self.base.files.get(path), index.files.get(path), inside.span if inside else None
+                )
+        errata = retold(self.errata, changes) if due else self.errata
+        after = replace(self, index=index, hole=hole, changes=changes, errata=errata)
+        if not due and "_head" in self.__dict__:
+            after.__dict__["_head"] = self._head  # typing in the hole changes nothing before it
+        return after
 
-    def _next_hole(self, index: Index, focus: Focus | None) -> Hole | None:
+    def _next_hole(self, index: Index, focus: Focus | None) -> tuple[Hole | None, bool]:
+        """The hole, and whether it is the one that was open before."""
         hole = self.hole
         if hole and (parsed := index.files.get(hole.path)):
             offset = focus.offset if focus and focus.path == hole.path else None
             if focus is None or focus.path == hole.path:
                 moved = moved_hole(hole, parsed.text, offset)
                 if moved:
-                    return moved
+                    return moved, True
         if focus is None or focus.path not in index.files:
-            return None
-        parsed = index.files[focus.path]
-        return open_hole(parsed, _keys(parsed), focus.offset)
+            return None, False
+        return open_hole(index.files[focus.path], focus.offset), False
 
-    def _next_errata(self) -> tuple[Erratum, ...]:
-        """Keeps what is still true, in place; appends what is new. Never reorders."""
-        wanted = self._untold()
-        kept = tuple(e for e in self.errata if (e.path, e.key) in wanted)
-        told = {(e.path, e.key) for e in kept}
-        fresh = tuple(wanted[pair] for pair in wanted if pair not in told)
-        return kept + fresh
-
-    def _untold(self) -> dict[tuple[str, str], Erratum]:
-        """Every chunk of a changed file that the body does not show as it reads now."""
-        found: dict[tuple[str, str], Erratum] = {}
-        for path, state in (self.changed or {}).items():
-            if state.parsed is None:
-                gone = Segment(Region.ERRATA, file_header(path, "deleted"))
-                found[path, gone.key] = Erratum(path=path, key=gone.key, segment=gone)
-                continue
-            for segment in chunk_segments(state.parsed):
-                if segment.key not in state.live and segment.text.strip():
-                    told = Segment(Region.ERRATA, file_header(path, "changed") + segment.text)
-                    found[path, segment.key] = Erratum(path=path, key=segment.key, segment=told)
-        if self.hole:
-            found |= self._beside_hole(self.hole)
-        return found
-
-    def _beside_hole(self, hole: Hole) -> dict[tuple[str, str], Erratum]:
-        """Chunks of the edited file outside the hole that the body does not show: they were told before it opened."""
-        base = self.base.files.get(hole.path)
-        known = frozenset(_keys(base)) if base else frozenset()
-        missing = hole.outside - known
-        if not missing:
-            return {}
-        kept = {e.key: e for e in self.errata if e.path == hole.path and e.key in missing}
-        parsed = self.index.files[hole.path]
-        for segment in chunk_segments(parsed):
-            if segment.key in missing and segment.key not in kept and segment.text.strip():
-                told = Segment(Region.ERRATA, file_header(hole.path, "changed") + segment.text)
-                kept[segment.key] = Erratum(path=hole.path, key=segment.key, segment=told)
-        return {(e.path, e.key): e for e in kept.values()}
+    def _visible(self, entry: FileEntry) -> tuple[Segment, ...]:
+        """A file's segments without what is masked; a file of which nothing is left loses its header too."""
+        change, parsed = self.changes.get(entry.path), self.base.files.get(entry.path)
+        if change is None or parsed is None:
+            return _segments(entry)
+        if entry.form is Form.MAP:
+            return () if change.gone else entry.chunks
+        shown: list[Segment] = []
+        for segment, lines in zip(entry.chunks, _lines_of(entry, parsed), strict=True):
+            kept = [change.keeps(line) for line in lines]
+            if entry.form is Form.FULL:
+                part = _part(segment, kept)
+            else:
+                part = segment if _outline_stands(segment, parsed, lines, kept) else None
+            shown += [part] if part else []
+        return (*((entry.header,) if entry.header else ()), *shown) if shown else ()
 
 
-def _keys(parsed: ParsedFile) -> tuple[str, ...]:
-    """One key for each chunk."""
-    return tuple(s.key for s in chunk_segments(parsed))
+def _segments(entry: FileEntry) -> tuple[Segment, ...]:
+    return (*((entry.header,) if entry.header else ()), *entry.chunks)
 
 
-def _state(path: str, base: Index, index: Index) -> _File:
-    now, before = index.files.get(path), base.files.get(path)
-    known = frozenset(_keys(before)) if before else frozenset()
-    return _File(now, known & frozenset(_keys(now)) if now else frozenset())
+def _lines_of(entry: FileEntry, parsed: ParsedFile) -> list[range]:
+    """The file's lines that each of an entry's chunks stands for; the entry has its chunks in the file's order."""
+    found: list[range] = []
+    at = 0
+    for segment in chunk_segments(parsed):
+        n = segment.text.count("\n")
+        if len(found) < len(entry.keys) and entry.keys[len(found)] == segment.key:
+            found.append(range(at, at + n))
+        at += n
+    return found
+
+
+def _part(segment: Segment, kept: list[bool]) -> Segment | None:
+    """A chunk with the lines that are kept; None if nothing but blank lines is."""
+    lines = _lines(segment.text)
+    if not any(keep and line.strip() for keep, line in zip(kept, lines, strict=True)):
+        return None
+    if all(keep or not line.strip() for keep, line in zip(kept, lines, strict=True)):
+        return segment
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for line, keep in zip(lines, kept, strict=True):
+        if keep and spans and spans[-1][1] == at:
+            spans[-1] = (spans[-1][0], at + len(line))
+        elif keep:
+            spans.append((at, at + len(line)))
+        at += len(line)
+    return replace(segment, shown=tuple(spans))
+
+
+def _outline_stands(segment: Segment, parsed: ParsedFile, lines: range, kept: list[bool]) -> bool:
+    """Whether every line of the outline that is the file's own still stands there."""
+    shown = [line for line in segment.text.split("\n") if line.strip()]
+    gone = [parsed.text.line(n) for n, keep in zip(lines, kept, strict=True) if not keep]
+    # A signature stands in the outline with an ellipsis behind it.
+    return not any(line.startswith(lost) for lost in gone if lost.strip() for line in shown)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines with their ends; `str.splitlines` would split at form feeds, too."""
+    return [line + "\n" for line in text.removesuffix("\n").split("\n")]
 
 
 def _differing(a: Index, b: Index) -> set[str]:
     return {p for p in {*a.files, *b.files} if a.files.get(p) is not b.files.get(p)}
-
-
-def _visible(entry: FileEntry, live: frozenset[str] | None) -> tuple[Segment, ...]:
-    """A file's segments without what is masked; a file of which nothing is left loses its header too."""
-    header = (entry.header,) if entry.header else ()
-    if live is None:
-        return (*header, *entry.chunks)
-    seen = tuple(s for s, key in zip(entry.chunks, entry.keys, strict=True) if key in live or not key)
-    return (*header, *seen) if seen else ()

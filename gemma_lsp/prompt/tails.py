@@ -52,6 +52,7 @@ class Asked(StrEnum):
 
     BUG = "bug"
     CODE = "code"
+    DIAGNOSTIC = "diagnostic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,31 @@ class Quote:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known about a selection: messages of other tools, lines that call it, definitions it uses, a traceback.
+
+    All of it may be untrue or hostile; it is quoted, never followed.
+    """
+
+    reported: tuple[str, ...] = ()
+    callers: tuple[Quote, ...] = ()
+    used: tuple[Quote, ...] = ()
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question that was answered before."""
+
+    question: str
+    answer: str
+
+
+NO_EVIDENCE = Evidence()
+EARLIER_CHARS = 1500  # of an earlier answer that a follow-up gives again; guessed
+
+
 def completion_tail(frame: Frame, place: Place) -> CompletionTail:
     """The tail of a completion. Typing changes only the end of one segment: what stands before stays as it is."""
     if all(frame.fim.get(kind) for kind in ("prefix", "suffix", "middle")):
@@ -101,32 +127,52 @@ def hole_tail(path: str, text: str) -> Prompt:
 
 
 def explain_tail(
-    frame: Frame,
-    selection: Selection,
-    *,
-    asked: Asked,
-    reported: Sequence[str],
-    callers: Sequence[Quote],
-    thinking: bool,
+    frame: Frame, selection: Selection, *, asked: Asked, evidence: Evidence, thinking: bool
 ) -> RequestTail:
     """Asks about a selection. A base model is shown less: it copies what it sees last."""
     if not frame.chat:
-        return _explain_document(selection, asked, reported)
-    parts = [f"In {selection.where}:\n\n{_FENCE}python\n{selection.numbered}{_FENCE}\n"]
-    if reported:
-        parts.append("Reported there:\n" + "".join(f"- {line}\n" for line in reported))
-    if callers:
-        parts.append("It is called here:\n" + "".join(f"- `{q.path}`: `{q.text}`\n" for q in callers))
-    parts += [_EXPLAIN[asked], _CITE]
-    return _chat_request(frame, "\n".join(parts), thinking=thinking)
+        return _explain_document(selection, asked, evidence)
+    parts = [_shown(selection), *evidence_parts(evidence), _EXPLAIN[asked], _CITE]
+    return chat_request(frame, "\n".join(parts), thinking=thinking)
 
 
-def question_tail(frame: Frame, question: str, *, thinking: bool) -> RequestTail:
-    """Asks a free question about the repository."""
+def hover_tail(frame: Frame, selection: Selection, evidence: Evidence) -> RequestTail:
+    """Asks a chat model for a paragraph about a definition."""
+    text = "\n".join((_shown(selection), *evidence_parts(evidence), _DESCRIBE.format(name=selection.symbol)))
+    return chat_request(frame, text, thinking=False)
+
+
+def question_tail(
+    frame: Frame,
+    question: str,
+    *,
+    thinking: bool,
+    selection: Selection | None = None,
+    earlier: Sequence[Exchange] = (),
+) -> RequestTail:
+    """Asks a free question about the repository, a selection in it, or an answer that was given before."""
     if frame.chat:
-        return _chat_request(frame, f"{question.strip()}\n\n{_CITE}", thinking=thinking)
-    text = f"\n# Questions and answers\n\n## Question: {' '.join(question.split())}\n\nAnswer:"
+        parts = [f"I asked before: {e.question}\nThe answer was:\n{_shortened(e.answer)}\n" for e in earlier]
+        parts += [_shown(selection)] if selection else []
+        return chat_request(frame, "\n".join((*parts, f"{question.strip()}\n\n{_CITE}")), thinking=thinking)
+    before = "".join(f"## Question: {_one_line(e.question)}\n\nAnswer: {_shortened(e.answer)}\n\n" for e in earlier)
+    about = f"{_shown(selection)}\n" if selection else ""
+    text = f"\n# Questions and answers\n\n{before}{about}## Question: {_one_line(question)}\n\nAnswer:"
     return RequestTail(segments=(Segment(Region.REQUEST, text),), opener="", stop=("\n#",))
+
+
+def evidence_parts(evidence: Evidence) -> list[str]:
+    """The evidence as paragraphs of a chat request."""
+    parts = []
+    if evidence.reported:
+        parts.append("Reported there:\n" + "".join(f"- {line}\n" for line in evidence.reported))
+    if evidence.traceback:
+        parts.append(f"Running it ended like this:\n\n{_FENCE}text\n{evidence.traceback}\n{_FENCE}\n")
+    if evidence.used:
+        parts.append("It uses:\n" + "".join(f"- `{q.path}`: `{q.text}`\n" for q in evidence.used))
+    if evidence.callers:
+        parts.append("It is called here:\n" + "".join(f"- `{q.path}`: `{q.text}`\n" for q in evidence.callers))
+    return parts
 
 
 def review_tail(frame: Frame, selection: Selection) -> RequestTail:
@@ -134,7 +180,7 @@ def review_tail(frame: Frame, selection: Selection) -> RequestTail:
     code = "".join(line + "\n" for line in selection.lines)
     if frame.chat:
         text = f"Review this code from {selection.where}:\n\n{_FENCE}python\n{code}{_FENCE}\n\n{_REVIEW}"
-        return _chat_request(frame, text, thinking=False)
+        return chat_request(frame, text, thinking=False)
     name = selection.symbol or selection.path
     text = f"\n# Code review of {name}\n\n{_FENCE}python\n{code}{_FENCE}\n\nThe line with a bug (or none): "
     return RequestTail(segments=(Segment(Region.REQUEST, text),), opener="", stop=())
@@ -146,11 +192,19 @@ _EXPLAIN = {
         "If you see no bug, say so."
     ),
     Asked.CODE: "Explain what these lines do, what they rely on and who relies on them.",
+    Asked.DIAGNOSTIC: (
+        "Explain what was reported: what it means, whether it is true here, and the smallest change that ends it."
+    ),
 }
 _CITE = "When you refer to code, give the file and quote one line of it as it stands there, like this: `path`: `line`."
+_DESCRIBE = (
+    "Say in one paragraph of at most three sentences what `{name}` is for, what one must know to use it, and where the "
+    "repository uses it. No headings, no lists, no code."
+)
 _REVIEW = (
-    "List the bugs that are certain: quote the faulty line exactly as it stands there, and say in one sentence what is "
-    'wrong with it. Answer in JSON: {"findings": [{"quote": ..., "message": ..., "severity": ...}]}. '
+    "List the bugs that are certain: quote the faulty line exactly as it stands there, say what is wrong with it and "
+    "with which input it shows, each in one sentence, and how sure you are in per cent. Most code has none. Answer in "
+    'JSON: {"findings": [{"quote": ..., "what": ..., "why": ..., "severity": ..., "confidence": ...}]}. '
     "If nothing is wrong, the list is empty."
 )
 
@@ -193,20 +247,36 @@ def _chat_tail(frame: Frame, place: Place) -> CompletionTail:
     return CompletionTail(segments=segments, heal=_may_heal(place.before), stop=("\n" + _FENCE, _NEXT_FILE))
 
 
-def _chat_request(frame: Frame, text: str, *, thinking: bool) -> RequestTail:
+def chat_request(frame: Frame, text: str, *, thinking: bool) -> RequestTail:
+    """A request as the user's last words in a chat."""
     request = Segment(Region.REQUEST, frame.request_open + text)
     return RequestTail(segments=(request, *frame.close(thinking=thinking)), opener="", stop=(_NEXT_FILE,))
 
 
-def _explain_document(selection: Selection, asked: Asked, reported: Sequence[str]) -> RequestTail:
+def _shown(selection: Selection) -> str:
+    return f"In {selection.where}:\n\n{_FENCE}python\n{selection.numbered}{_FENCE}\n"
+
+
+def _shortened(answer: str) -> str:
+    return answer if len(answer) <= EARLIER_CHARS else answer[:EARLIER_CHARS].rstrip() + " ..."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _explain_document(selection: Selection, asked: Asked, evidence: Evidence) -> RequestTail:
     """A report that has been begun: the model goes on with its first sentence."""
     subject = f"The function `{selection.symbol.rpartition('.')[2]}`" if selection.symbol else "The code"
     about = f"{selection.symbol} in {selection.path}" if selection.symbol else selection.path
     title, heading, opener = {
         Asked.BUG: ("Bug report", "What is wrong with this code", f"{subject} fails when"),
         Asked.CODE: ("Notes", "What this code does", subject),
+        Asked.DIAGNOSTIC: ("Linter report", "What this message means", "This message means that"),
     }[asked]
-    notes = "".join(f"- {line}\n" for line in reported) + "\n" if reported else ""
+    notes = "".join(f"- {line}\n" for line in evidence.reported) + "\n" if evidence.reported else ""
+    if evidence.traceback:
+        notes += f"{_FENCE}text\n{evidence.traceback}\n{_FENCE}\n\n"
     text = (
         f"\n# {title}: {about}\n\nThe code in question, {selection.where}:\n\n"
         f"{_FENCE}python\n{selection.numbered}{_FENCE}\n\n{notes}## {heading}\n\n"

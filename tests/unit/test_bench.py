@@ -98,7 +98,7 @@ def editing_of(repo: Path) -> Editing:
 
 
 def text_of(prompt: Prompt) -> str:
-    return "".join(segment.text for segment in prompt)
+    return "".join(segment.visible for segment in prompt)
 
 
 def test_history_is_hunks_in_file_order(repo: Path) -> None:

@@ -105,7 +105,6 @@ def test_every_truncation_and_any_flipped_byte_is_a_miss(tmp_path: Path) -> None
     store = SnapshotStore(tmp_path, "me", BUDGET)
     ledger = Ledger(0)
     ledger.append("k", "body", list(range(400)))
-    ledger.complete("k", 400)
     path = store.save("w", ledger, b"state" * 10)
     assert path
     whole = path.read_bytes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -14,16 +16,24 @@ from gemma_lsp.kv.ledger import Ledger
 from gemma_lsp.kv.plan import Capabilities, Clear, Hide, Plan, Policy, Reveal, Rewind, Wanted, plan
 from gemma_lsp.kv.ranges import Ranges, span
 
+# Segments of which a part is shown, by how that is written.
+WHOLE = {"..aa": "bbaa", "bb..": "bbaa", "l..r": "lmmr", "dd..d": "ddddd", "..ddd": "ddddd", "ee...ee": "eeeeeee"}
+
 
 def never() -> bool:
     return False
 
 
 def wanted(text: str) -> list[Wanted]:
-    """"b:abc e:xyz" -> a body segment of three tokens and an erratum of three."""
+    """"b:abc e:xyz" -> a body segment of three tokens and an erratum of three; "b:a..d" is "b:abcd" without "bc"."""
     regions = {"p": "preamble", "b": "body", "e": "errata", "h": "hole", "r": "request"}
-    parts = [part.split(":") for part in text.split()]
-    return [Wanted(f"{kind}:{body}", regions[kind], [ord(c) for c in body]) for kind, body in parts]
+    found: list[Wanted] = []
+    for kind, body in (part.split(":") for part in text.split()):
+        whole, at = WHOLE.get(body, body), 0
+        for shown in re.findall(r"[^.]+", body):
+            at = body.index(shown, at)
+            found.append(Wanted(f"{kind}:{whole}", regions[kind], [ord(c) for c in shown], at))
+    return found
 
 
 def evaluate(trunk: Trunk, parts: list[Wanted], decided: Plan, n_slice: int = 16) -> None:
@@ -108,6 +118,13 @@ def test_a_short_rest_is_recomputed_exactly() -> None:
     assert (decided.ops, decided.hidden, decided.evaluate) == ((Rewind(4),), 0, 4)
 
 
+def test_what_is_masked_must_leave_room() -> None:
+    """Where masked cells and the new tokens do not fit together, everything is read anew."""
+    _, trunk = held("b:aaaa b:bbbb b:cccc r:xy")
+    decided = decide(trunk, "b:aaaa b:cccc e:BBBBB r:xy", policy=Policy(slack=0, cells=16))
+    assert (decided.ops, decided.evaluate) == ((Clear(),), 15)
+
+
 def test_without_the_capability_nothing_is_hidden() -> None:
     """A backend that cannot mask recomputes what follows."""
     _, trunk = held("b:aaaa b:bbbb b:cccc r:xy")
@@ -155,6 +172,33 @@ def test_an_erratum_is_one_run_whatever_stood_there() -> None:
     assert [r.key for r in trunk.ledger.runs][2] == "e:BBBB"
 
 
+def test_part_of_a_chunk_is_hidden_and_comes_back() -> None:
+    """Lines in the middle of a chunk go out of sight and into sight again without any evaluation of the body."""
+    backend, trunk = held("b:aaaa b:lmmr b:cccc r:xy")
+    decided = decide(trunk, "b:aaaa b:l..r b:cccc r:xy")
+    assert decided.ops == (Rewind(12), Hide(5, 7))
+    assert (decided.reused, decided.evaluate, decided.hidden) == (10, 2, 2)
+    parts = wanted("b:aaaa b:l..r b:cccc e:MM r:xy")
+    evaluate(trunk, parts, plan(trunk.ledger, parts, backend.can, Policy(slack=0)))
+    assert trunk.ledger.exact_upto() == 7
+    back = decide(trunk, "b:aaaa b:lmmr b:cccc r:xy")
+    assert (back.ops, back.evaluate) == ((Rewind(12), Reveal(5, 7)), 2)
+
+
+def test_a_chunk_that_was_read_in_part_is_read_anew_when_all_of_it_is_wanted() -> None:
+    """What a cold start left out is not there to be shown."""
+    _, trunk = held("b:aaaa b:l..r b:cccc r:xy")
+    assert trunk.ledger.exact_upto() == len(trunk.ledger)
+    decided = decide(trunk, "b:aaaa b:lmmr b:cccc r:xy")
+    assert (decided.reused, decided.evaluate) == (5, 9)
+
+
+def test_a_mask_that_costs_the_memory_of_a_chunk_is_priced() -> None:
+    """A few tokens more to evaluate are not worth losing a long chunk that will be wanted back."""
+    _, trunk = held("b:aaaa b:bbbbbbbbbbbbbbbb b:cc r:xy")
+    assert decide(trunk, "b:aaaa b:cc r:xy", policy=Policy(slack=8)).hidden == 16
+
+
 def test_an_interrupted_segment_goes_on_where_it_stopped() -> None:
     """A prefill that was preempted in the middle of a segment loses nothing of it."""
     _, trunk = held("b:aaaa")
@@ -185,6 +229,9 @@ def test_ranges_are_sets() -> None:
     assert not a.covers(span(4, 6))
 
 
+BODY = (["aaa"], ["bbaa", "..aa", "bb.."], ["cc"], ["ddddd", "dd..d", "..ddd"], ["eeeeeee", "ee...ee"])
+
+
 class LedgerEqualsBackend(RuleBasedStateMachine):
     """Any mix of prompts, aborted and failed batches, and clearing, on a windowed cache that forgets at once."""
 
@@ -197,14 +244,16 @@ class LedgerEqualsBackend(RuleBasedStateMachine):
         self.last: list[Wanted] = []
 
     @rule(
-        body=st.lists(st.sampled_from(["aaa", "bbbb", "cc", "ddddd", "eeeeeee"]), min_size=1, max_size=5, unique=True),
-        errata=st.lists(st.sampled_from(["AA", "BBB"]), max_size=2, unique=True),
+        body=st.tuples(*(st.sampled_from(["", *forms]) for forms in BODY)).filter(any),
+        errata=st.lists(st.sampled_from(["AA", "BBB", "lmmr", "l..r"]), max_size=2, unique_by=lambda e: e[0]),
         request=st.text("xyz", min_size=1, max_size=14),
         slack=st.sampled_from([0, 4, 100]),
         failure=st.sampled_from([None, None, None, Aborted("cut"), DecodeFailed("refused")]),
     )
-    def ask(self, body: list[str], errata: list[str], request: str, slack: int, failure: Exception | None) -> None:
-        text = " ".join([*(f"b:{b}" for b in sorted(body)), *(f"e:{e}" for e in errata), f"r:{request}"])
+    def ask(
+        self, body: tuple[str, ...], errata: list[str], request: str, slack: int, failure: Exception | None
+    ) -> None:
+        text = " ".join([*(f"b:{b}" for b in body if b), *(f"e:{e}" for e in errata), f"r:{request}"])
         parts = wanted(text)
         decided = plan(self.trunk.ledger, parts, self.backend.can, Policy(slack=slack))
         total = sum(len(w.tokens) for w in parts)
@@ -268,13 +317,13 @@ TestWindowed = LedgerEqualsBackend.TestCase
 TestFull = LedgerEqualsBackendFull.TestCase
 
 
-def test_a_segment_split_by_a_mask_keeps_no_name() -> None:
-    """A run that was evaluated under two masks must not be taken for the whole segment."""
+def test_a_segment_split_by_a_mask_is_two_runs() -> None:
+    """A segment that was evaluated under two masks must not be taken for one that was evaluated under one."""
     ledger = Ledger(0)
-    ledger.append("k", "body", [1, 2])
     ledger.append("f", "body", [9])
-    ledger.complete("f", 1)
-    ledger.hide(0, 2)
-    ledger.append("g", "body", [3])
-    ledger.complete("g", 2)
-    assert [r.key for r in ledger.runs] == ["k/cut", "f", "g/cut"]
+    ledger.append("g", "body", [1, 2])
+    ledger.append("g", "body", [3], 2)
+    ledger.hide(0, 1)
+    ledger.append("g", "body", [4], 3)
+    assert [(r.key, r.offset, r.start, r.stop) for r in ledger.runs] == [("f", 0, 0, 1), ("g", 0, 1, 4), ("g", 3, 4, 5)]
+    assert ledger.exact_upto() == 1

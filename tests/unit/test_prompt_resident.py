@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.prompt.frame import frame_for
@@ -38,7 +41,7 @@ def edited(index: Index, path: str, old: str, new: str) -> Index:
 
 
 def text_of(prompt: Prompt, *regions: Region) -> str:
-    return "".join(s.text for s in prompt if not regions or s.region in regions)
+    return "".join(s.visible for s in prompt if not regions or s.region in regions)
 
 
 @pytest.fixture
@@ -148,6 +151,85 @@ def test_errata_keep_their_place(resident: Resident, index: Index) -> None:
     assert [e.path for e in three.errata] == ["README.md", "shop/rates.py"]
 
 
+def test_a_changed_line_hides_and_tells_that_line(resident: Resident, index: Index) -> None:
+    """Its neighbours stay in the body and stand beside it in the erratum, which says where it belongs."""
+    index = edited(index, "shop/rates.py", "    total += 40 * 40\n", "    total += 40\n")
+    after = resident.with_index(index, None)
+    assert text_of(after.head(), Region.ERRATA) == (
+        "### file: shop/rates.py (changed in rate)\n    total += 39 * 39\n    total += 40\n    total += 41 * 41\n"
+    )
+    body = text_of(after.head(), Region.BODY)
+    assert "    total += 39 * 39\n    total += 41 * 41\n" in body
+
+
+def test_a_change_to_what_was_told_costs_its_own_lines(resident: Resident, index: Index) -> None:
+    """A function that stands in an erratum is edited: the erratum stays, but for the line that is told anew."""
+    text = "def fresh(a):\n    b = a\n    c = b\n    d = c\n    return d\n"
+    index = index.with_changes(index.snapshot.with_changes({"shop/new.py": Text(text)}))
+    one = resident.with_index(index, None)
+    two = one.with_index(edited(index, "shop/new.py", "c = b", "c = b + 1"), None)
+    assert [e.segment.key for e in two.errata[:1]] == [e.segment.key for e in one.errata]
+    first, second = (e.segment.visible for e in two.errata)
+    assert first == "### file: shop/new.py (changed)\n" + text.replace("    c = b\n", "")
+    assert second == "### file: shop/new.py (changed in fresh)\n    b = a\n    c = b + 1\n    d = c\n"
+    back = two.with_index(index, None)
+    assert [e.segment.visible for e in back.errata] == [e.segment.visible for e in one.errata]
+
+
+def test_context_that_is_no_longer_true_is_not_shown(resident: Resident, index: Index) -> None:
+    """The neighbour of a told line changes, too: the first erratum goes on without it."""
+    index = edited(index, "shop/rates.py", "    total += 40 * 40\n", "    total += 40\n")
+    one = resident.with_index(index, None)
+    two = one.with_index(edited(index, "shop/rates.py", "    total += 41 * 41\n", "    total += 41\n"), None)
+    assert "41 * 41" in text_of(one.head(), Region.ERRATA)
+    assert "41 * 41" not in text_of(two.head(), Region.ERRATA)
+    assert text_of(two.head(), Region.ERRATA).count("    total += 40\n") == 2  # told, and context of the next
+
+
+LINES = st.sampled_from(
+    ["a = 1", "b = 2", "def f():", "    return a", "    x = f()", "", "class C:", "    def g(self):"]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["one.py", "two.py"]),
+            st.integers(0, 20),
+            st.integers(0, 3),
+            st.lists(LINES, max_size=3),
+            st.booleans(),
+        ),
+        max_size=8,
+    )
+)
+def test_every_line_is_told_exactly_once(edits: list[tuple[str, int, int, list[str], bool]]) -> None:
+    """After any edits, body, errata and hole together hold each file's lines, each as often as the file does."""
+    start = "import os\n\n\ndef f():\n    a = 1\n    return a\n\n\nclass C:\n    def g(self):\n        return f()\n"
+    index = index_of({"one.py": start, "two.py": start.replace("f", "h")})
+    resident = Resident.start(plan_layout(index, LayoutOptions(budget_tokens=10_000)), index, frame_for(MODEL, "x"))
+    for path, at, n, new, focused in edits:
+        lines = index.snapshot.files[path].content.split("\n")
+        lines[at : at + n] = new
+        text = Text("\n".join(lines))
+        index = index.with_changes(index.snapshot.with_changes({path: text}))
+        offset = len("\n".join(lines[:at]))
+        resident = resident.with_index(index, Focus(path, min(offset, len(text.content))) if focused else None)
+        told = Counter(line for s in resident.head() if s.region is Region.BODY for line in s.visible.split("\n"))
+        for erratum in resident.errata:
+            spans = erratum.segment.shown or ((0, len(erratum.segment.text)),)
+            own = (x for x in erratum.lines if not x.context and any(a <= x.start and x.stop <= b for a, b in spans))
+            told.update(x.text for x in own)
+        if hole := resident.hole:
+            told.update(index.files[hole.path].text.slice(hole.span).split("\n"))
+        wanted = Counter(line for parsed in index.files.values() for line in parsed.text.content.split("\n"))
+        assert +_said(told) == _said(wanted)
+
+
+def _said(lines: Counter[str]) -> Counter[str]:
+    return Counter({x: n for x, n in lines.items() if x.strip() and not x.startswith("### ")})
+
+
 def test_deleted_and_new_files_are_told(resident: Resident, index: Index) -> None:
     """A deletion is said in words; a new file is shown."""
     changes = {"README.md": None, "shop/new.py": Text("def fresh(): ...\n")}
@@ -177,14 +259,17 @@ def test_a_budget_keeps_outlines(index: Index) -> None:
     assert "return rate(kg)" not in "".join(s.text for s in layout.segments)
 
 
-def test_a_changed_chunk_of_an_outlined_file_is_told_in_full(index: Index) -> None:
-    """Only the outline of the changed chunk is masked."""
+def test_an_outline_is_masked_when_what_it_shows_has_changed(index: Index) -> None:
+    """A changed body is told beside the outline; a changed signature takes the outline's place."""
     layout = plan_layout(index, LayoutOptions(budget_tokens=1200, open_paths=("shop/rates.py",)))
     resident = Resident.start(layout, index, frame_for(MODEL, "shop"))
     after = resident.with_index(edited(index, "shop/quotes.py", "+ 1", "+ 5"), None)
     assert "rate(kg) + 5" in text_of(after.head(), Region.ERRATA)
+    assert "def quote(kg): ..." in text_of(after.head(), Region.BODY)
+    after = resident.with_index(edited(index, "shop/quotes.py", "quote(kg)", "quote(g)"), None)
+    assert "def quote(g):" in text_of(after.head(), Region.ERRATA)
     assert "def last" in text_of(after.head(), Region.BODY)
-    assert "def quote" not in text_of(after.head(), Region.BODY)
+    assert "def quote(kg)" not in text_of(after.head(), Region.BODY)
 
 
 def test_no_budget_holds_nothing(index: Index) -> None:

@@ -1,0 +1,82 @@
+"""The end of a prompt that asks for code: a definition corrected, simplified, documented, tested.
+
+A chat model answers with one fenced block; a base model continues a document that shows the code before and after.
+What becomes of the answer is the feature's. Pure; any thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gemma_lsp.prompt.frame import Frame
+from gemma_lsp.prompt.segments import Prompt, Region, Segment
+from gemma_lsp.prompt.tails import NO_EVIDENCE, Evidence, RequestTail, Selection, evidence_parts
+
+_FENCE = "```"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An answer that could not be used, and why."""
+
+    code: str
+    complaint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """What is asked for.
+
+    `instruction` is for a chat model. `before` and `after` are the headings around the code in a document.
+    `opening` is the start of the code that is certain; `stop` where the code ends besides at its fence.
+    """
+
+    selection: Selection
+    instruction: str
+    before: str
+    after: str
+    opening: str = ""
+    stop: tuple[str, ...] = ()
+    evidence: Evidence = NO_EVIDENCE
+    failed: Attempt | None = None
+
+
+def rewrite_tail(frame: Frame, rewrite: Rewrite, *, thinking: bool) -> RequestTail:
+    """Asks for code. A model that may think chooses its own first words; every other one is inside a fence already."""
+    return _chat(frame, rewrite, thinking=thinking) if frame.chat else _document(rewrite)
+
+
+def _chat(frame: Frame, rewrite: Rewrite, *, thinking: bool) -> RequestTail:
+    code = "".join(line + "\n" for line in rewrite.selection.lines)
+    parts = [f"{rewrite.before}, {rewrite.selection.where}:\n\n{_FENCE}python\n{code}{_FENCE}\n"]
+    parts += [*evidence_parts(rewrite.evidence), rewrite.instruction]
+    if rewrite.failed is not None:
+        failed = rewrite.failed
+        parts.append(f"\nThis answer cannot be used, because {failed.complaint}:\n\n{_fenced(failed.code)}")
+    opener = "" if thinking else f"{_FENCE}python\n{rewrite.opening}"
+    request = Segment(Region.REQUEST, frame.request_open + "\n".join(parts))
+    closing = frame.close(thinking=thinking, prefill=opener)
+    stop = () if thinking else (f"\n{_FENCE}", *rewrite.stop)
+    return RequestTail(segments=(request, *closing), opener=opener, stop=stop)
+
+
+def _document(rewrite: Rewrite) -> RequestTail:
+    selection = rewrite.selection
+    code = "".join(line + "\n" for line in selection.lines)
+    notes = "".join(f"- {line}\n" for line in rewrite.evidence.reported)
+    if rewrite.evidence.traceback:
+        notes += f"\n{_FENCE}text\n{rewrite.evidence.traceback}\n{_FENCE}\n"
+    if rewrite.failed is not None:
+        notes += f"- wrong: {rewrite.failed.complaint}\n"
+    name = selection.symbol or selection.path
+    opener = f"{_FENCE}python\n{rewrite.opening}"
+    text = (
+        f"\n# {name} in {selection.path}\n\n{rewrite.before}:\n\n{_FENCE}python\n{code}{_FENCE}\n\n"
+        f"{notes}{notes and chr(10)}{rewrite.after}:\n\n"
+    )
+    segments: Prompt = (Segment(Region.REQUEST, text), Segment(Region.REQUEST, opener))
+    return RequestTail(segments=segments, opener=opener, stop=(f"\n{_FENCE}", *rewrite.stop))
+
+
+def _fenced(code: str) -> str:
+    return f"{_FENCE}python\n{code.rstrip()}\n{_FENCE}\n"
