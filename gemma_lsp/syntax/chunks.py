@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from gemma_lsp.syntax.grammar import statement_lines
 from gemma_lsp.syntax.types import Chunk, ChunkKind, Symbol, SymbolKind
 from gemma_lsp.text import Span, Text
 
@@ -19,8 +21,7 @@ LONG_CHUNK = 6_000
 PROSE_CHUNK = 1_500
 """Code points that a chunk of prose is filled up to (guessed)."""
 
-StatementLines = Callable[[Span], Mapping[int, int]]
-"""Lines inside a span on which a statement begins, with its column: the smaller, the further out it stands."""
+_FILLED = re.compile(r"\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,23 @@ class _Cut:
         return (self.line, is_start, -self.symbol.count(".") - bool(self.symbol))
 
 
-def python_chunks(text: Text, symbols: Sequence[Symbol], statement_lines: StatementLines) -> tuple[Chunk, ...]:
-    """The chunks of a Python file."""
+def python_runs(text: Text, symbols: Sequence[Symbol]) -> tuple[Chunk, ...]:
+    """The chunks of a Python file or of a piece of one, however long. What stands first is a head, or a definition."""
     cuts = _without_blank_runs(text, sorted(_definition_cuts(text, symbols), key=_Cut.order))
-    chunks: list[Chunk] = []
-    for cut, end in _until_next(text, cuts):
-        for span in _split_long(text, cut.line, end, statement_lines):
-            chunks.append(Chunk(kind=cut.kind, symbol=cut.symbol, span=span))
-    return tuple(chunks)
+    runs = ((cut, _lines_span(text, cut.line, end)) for cut, end in _until_next(text, cuts))
+    return tuple(Chunk(kind=cut.kind, symbol=cut.symbol, span=span) for cut, span in runs if len(span))
+
+
+def split_long(text: Text, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The chunks, long ones cut before statements."""
+    for chunk in chunks:
+        if len(chunk.span) <= LONG_CHUNK:
+            yield chunk
+            continue
+        start = chunk.span.start
+        for end in _long_cuts(text.slice(chunk.span)):
+            yield Chunk(kind=chunk.kind, symbol=chunk.symbol, span=Span(start, chunk.span.start + end))
+            start = chunk.span.start + end
 
 
 def prose_chunks(text: Text) -> tuple[Chunk, ...]:
@@ -77,7 +87,7 @@ def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
         start, end = text.line_at(symbol.span.start), text.line_at(symbol.span.end) + 1
         floor = before_end if before_end <= start else floor
         yield _Cut(_comments_above(text, start, floor), _kind(symbol), symbol.qualified)
-        yield _Cut(end, ChunkKind.STATEMENTS, scope.qualified if scope else "")
+        yield _Cut(_filled_line(text, end), ChunkKind.STATEMENTS, scope.qualified if scope else "")
         if symbol.kind is SymbolKind.CLASS:
             classes[symbol.qualified] = symbol
         floor, before_end = start + 1, end
@@ -116,6 +126,14 @@ def _comments_above(text: Text, line: int, floor: int) -> int:
     return line
 
 
+def _filled_line(text: Text, line: int) -> int:
+    """The first line from `line` on that is not blank: blank ones stay with what stands before them."""
+    if line >= text.n_lines:
+        return line
+    match = _FILLED.search(text.content, text.line_starts[line])
+    return text.line_at(match.start()) if match else text.n_lines
+
+
 def _without_blank_runs(text: Text, cuts: list[_Cut]) -> list[_Cut]:
     """Cuts with one a line at most; what would hold blank lines alone stays with the chunk before it."""
     kept: list[_Cut] = []
@@ -137,18 +155,18 @@ def _until_next(text: Text, cuts: list[_Cut]) -> Iterator[tuple[_Cut, int]]:
         yield cut, starts[at + 1].line if at + 1 < len(starts) else _n_lines(text)
 
 
-def _split_long(text: Text, start: int, end: int, statement_lines: StatementLines) -> Iterator[Span]:
-    """The lines [start, end) as one span, or as several that are cut before statements where they are too long."""
-    if len(_lines_span(text, start, end)) > LONG_CHUNK:
-        columns = statement_lines(_lines_span(text, start, end))
-        while len(_lines_span(text, start, end)) > LONG_CHUNK:
-            stop = _best_stop(text, start, end, columns)
-            yield _lines_span(text, start, stop)
-            if stop == end:
-                return
-            start = stop
-    if len(_lines_span(text, start, end)):
-        yield _lines_span(text, start, end)
+@lru_cache(maxsize=16)
+def _long_cuts(content: str) -> tuple[int, ...]:
+    """Where the pieces of a long chunk end. It is parsed once more: trees are not kept."""
+    text, columns = Text(content), statement_lines(content)
+    ends, start, n_lines = [], 0, _n_lines(Text(content))
+    while len(_lines_span(text, start, n_lines)) > LONG_CHUNK:
+        stop = _best_stop(text, start, n_lines, columns)
+        if stop == n_lines:
+            break
+        ends.append(text.line_starts[stop])
+        start = stop
+    return (*ends, len(content))
 
 
 def _best_stop(text: Text, start: int, end: int, columns: Mapping[int, int]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import tree_sitter_python
-from tree_sitter import Language, Node, Parser, Query, QueryCursor
+from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
 LANGUAGE = Language(tree_sitter_python.language())
 
@@ -48,14 +50,33 @@ FACTS = Query(
 STATEMENTS = Query(LANGUAGE, "(module (_) @statement) (block (_) @statement)")
 
 
-def new_parser() -> Parser:
-    """A parser for one thread's use."""
-    return Parser(LANGUAGE)
+_local = threading.local()
 
 
-def captures(query: Query, node: Node, start_byte: int = 0, end_byte: int | None = None) -> dict[str, list[Node]]:
-    """The nodes that each capture names, in no order to rely on; of those that touch the bytes, if given."""
-    cursor = QueryCursor(query)
-    if end_byte is not None:
-        cursor.set_byte_range(start_byte, end_byte)
-    return cursor.captures(node)
+def tree_of(data: bytes) -> Tree:
+    """Parses UTF-8 with this thread's parser. The last tree is kept: a long piece is asked for twice in a row."""
+    last: tuple[bytes, Tree] | None = getattr(_local, "last", None)
+    if last and last[0] == data:
+        return last[1]
+    parser: Parser | None = getattr(_local, "parser", None)
+    if parser is None:
+        parser = _local.parser = Parser(LANGUAGE)
+    tree = parser.parse(data)
+    _local.last = (data, tree)
+    return tree
+
+
+def captures(query: Query, node: Node) -> dict[str, list[Node]]:
+    """The nodes that each capture names, in no order to rely on."""
+    return QueryCursor(query).captures(node)
+
+
+def statement_lines(content: str) -> dict[int, int]:
+    """Lines on which a statement begins, with its column in bytes: the smaller, the further out it stands."""
+    data = content.encode("utf-8", "surrogatepass")
+    lines: dict[int, int] = {}
+    for node in captures(STATEMENTS, tree_of(data).root_node).get("statement", []):
+        row, column = node.start_point
+        if not data[node.start_byte - column : node.start_byte].strip():
+            lines[row] = min(column, lines.get(row, column))
+    return lines

@@ -1,15 +1,19 @@
 """Everything the product asks about a repository's code, at one revision. Immutable; any thread may read it.
 
 What it deliberately does not know: tokens, budgets and forms; those are the prompt's.
-Tables are made when first asked for, and patched rather than rebuilt by `with_changes`.
+Tables are made when first asked for: patched out of those of the last index that had any, which may be many edits back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import cast
 
 from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.syntax.modules import ModuleMap
@@ -31,6 +35,7 @@ class Index:
 
     snapshot: WorkspaceSnapshot
     files: Mapping[str, ParsedFile]
+    _before: tuple[Index, frozenset[str]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def names(self) -> Collection[str]:
@@ -62,11 +67,15 @@ class Index:
     @cached_property
     def imports(self) -> Mapping[str, tuple[str, ...]]:
         """The workspace files that each file imports, in the order of its imports, itself left out."""
+        if (known := self._inherited("imports")) is not None:
+            return cast(Mapping[str, tuple[str, ...]], known)
         return {path: self._imports_of(path, parsed) for path, parsed in self.files.items()}
 
     @cached_property
     def importers(self) -> Mapping[str, tuple[str, ...]]:
         """The files that import each file, by path; a file that nobody imports is missing."""
+        if (known := self._inherited("importers")) is not None:
+            return cast(Mapping[str, tuple[str, ...]], known)
         found: dict[str, list[str]] = {}
         for path in sorted(self.imports):
             for target in self.imports[path]:
@@ -84,33 +93,43 @@ class Index:
             if old is None or old.text is not text:
                 files[path] = _parsed(path, text, parsed.get(path) or old)
                 changed.add(path)
-        after = Index(snapshot, MappingProxyType(files))
-        self._hand_down(after, changed)
-        return after
+        origin, earlier = (self, frozenset[str]()) if self._before is None else self._before
+        return Index(snapshot, MappingProxyType(files), (origin, earlier | changed))
 
-    def _hand_down(self, after: Index, changed: set[str]) -> None:
-        """Gives the next index the tables that exist, patched for the changed files."""
-        made = self.__dict__
-        if "_definitions" in made:
-            after.__dict__["_definitions"] = _patched_definitions(self, after, changed)
-        if "_users" in made:
-            after.__dict__["_users"] = _patched_users(self, after, changed)
-        if self.files.keys() != after.files.keys():
-            return
-        if "_modules" in made:
-            after.__dict__["_modules"] = self._modules
-        if "imports" in made:
-            fresh = {path: after._imports_of(path, after.files[path]) for path in changed}
-            after.__dict__["imports"] = {**self.imports, **fresh}
-            if "importers" in made and all(self.imports[path] == fresh[path] for path in changed):
-                after.__dict__["importers"] = self.importers
+    def _inherited(self, name: str) -> object:
+        """One of the tables of the index that this one came from, or None. All are patched at once, and that index is
+        let go.
+        """
+        before, made = self._before, self.__dict__
+        if before is None:
+            return made.get(name)
+        origin, changed = before
+        made["_before"] = None  # at once: patching one table may ask for another
+        known = origin.__dict__
+        if "_definitions" in known:
+            made["_definitions"] = _patched_definitions(origin, self, changed)
+        if "_users" in known:
+            made["_users"] = _patched_users(origin, self, changed)
+        if origin.files.keys() == self.files.keys():
+            if "_modules" in known:
+                made["_modules"] = origin._modules
+            if "imports" in known:
+                fresh = {path: self._imports_of(path, self.files[path]) for path in changed & self.files.keys()}
+                made["imports"] = {**origin.imports, **fresh}
+                if "importers" in known and all(origin.imports[path] == targets for path, targets in fresh.items()):
+                    made["importers"] = origin.importers
+        return made.get(name)
 
     @cached_property
     def _definitions(self) -> Definitions:
+        if (known := self._inherited("_definitions")) is not None:
+            return cast(Definitions, known)
         return _definitions_of(self, sorted(self.files))
 
     @cached_property
     def _users(self) -> Users:
+        if (known := self._inherited("_users")) is not None:
+            return cast(Users, known)
         users: dict[str, set[str]] = {}
         for path, parsed in self.files.items():
             for name in names_and_counts(parsed.references):
@@ -119,6 +138,8 @@ class Index:
 
     @cached_property
     def _modules(self) -> ModuleMap:
+        if (known := self._inherited("_modules")) is not None:
+            return cast(ModuleMap, known)
         return ModuleMap(self.files.keys())
 
     def _imports_of(self, path: str, parsed: ParsedFile) -> tuple[str, ...]:
@@ -137,15 +158,28 @@ def build(
     Takes about a second for 3 MB. Cancel points: before each file; raises `Cancelled` there.
     """
     files: dict[str, ParsedFile] = {}
-    for done, (path, text) in enumerate(snapshot.files.items()):
-        if cancel is not None:
-            cancel.check()
-        if on_progress is not None:
-            on_progress(done, len(snapshot.files))
-        files[path] = parse(path, text)
+    with _without_collection():
+        for done, (path, text) in enumerate(snapshot.files.items()):
+            if cancel is not None:
+                cancel.check()
+            if on_progress is not None:
+                on_progress(done, len(snapshot.files))
+            files[path] = parse(path, text)
     if on_progress is not None:
         on_progress(len(files), len(files))
     return Index(snapshot, MappingProxyType(files))
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Parsing makes many objects and no cycles: looking for some again and again would cost a seventh of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _parsed(path: str, text: Text, known: ParsedFile | None) -> ParsedFile:
@@ -167,7 +201,7 @@ def _definitions_of(index: Index, paths: Iterable[str]) -> Definitions:
     return {name: tuple(places) for name, places in found.items()}
 
 
-def _patched_definitions(before: Index, after: Index, changed: set[str]) -> Definitions:
+def _patched_definitions(before: Index, after: Index, changed: AbstractSet[str]) -> Definitions:
     table = dict(before._definitions)
     old = {symbol.name for path in changed if path in before.files for symbol in before.files[path].symbols}
     new = _definitions_of(after, sorted(changed & after.files.keys()))
@@ -180,7 +214,7 @@ def _patched_definitions(before: Index, after: Index, changed: set[str]) -> Defi
     return table
 
 
-def _patched_users(before: Index, after: Index, changed: set[str]) -> Users:
+def _patched_users(before: Index, after: Index, changed: AbstractSet[str]) -> Users:
     table = dict(before._users)
     for path in changed:
         old = set(names_and_counts(before.files[path].references)) if path in before.files else set()

@@ -27,6 +27,8 @@ _STRING_EVENTS = {
     for fields in (False, True)
 }
 _MAX_NESTING = 50  # nobody writes more; what lies deeper counts as text
+_UNLIMITED = 1 << 60
+_WORD = re.compile(r"\w")
 _SPEC = re.compile(r"(?P<field>\{)|(?P<end>[}\n])")
 
 
@@ -49,6 +51,8 @@ class _Scan:
     brackets: list[int] = field(default_factory=list)
     groups: list[tuple[int, int]] = field(default_factory=list)
     comments: list[int] = field(default_factory=list)
+    free: int = _UNLIMITED  # behind here the scan stops outside of brackets, or after so many events
+    events: int = _UNLIMITED
     in_string: bool = False
     in_comment: bool = False
     in_fields: int = 0
@@ -68,11 +72,27 @@ def lexical_state(content: str, offset: int, start: int = 0) -> LexicalState:
     )
 
 
+def closing(content: str, start: int, end: int, n_events: int) -> int | None:
+    """Where the string and the brackets that open behind `start` and are open at `end` are closed again, None where
+    that is not seen within `n_events` strings and brackets.
+
+    A word right behind a string's end says that the quote was meant to open one: the string before was never closed.
+    """
+    scan = _Scan(content, len(content), start, free=end, events=n_events)
+    _scan_code(scan)
+    lost = scan.in_string or scan.in_fields or scan.brackets or scan.at < end
+    return None if lost else scan.at
+
+
 def _scan_code(scan: _Scan) -> None:
-    while scan.at < scan.stop:
+    while scan.at < scan.stop and scan.events > 0 and (scan.at <= scan.free or scan.brackets):
+        scan.events -= scan.at >= scan.free
         match = _CODE.search(scan.content, scan.at)
         if match is None or match.start() >= scan.stop:
             scan.at = scan.stop
+            return
+        if match.start() >= scan.free and not scan.brackets:
+            scan.at = scan.free
             return
         scan.at = match.end()
         if match.lastgroup == "comment":
@@ -80,6 +100,9 @@ def _scan_code(scan: _Scan) -> None:
             scan.in_comment = scan.at >= scan.stop
         elif match.lastgroup == "string":
             _scan_string(scan, match.group())
+            if scan.at > scan.free and _WORD.match(scan.content, scan.at):
+                scan.in_string = True
+                return
         elif match.lastgroup == "open":
             scan.brackets.append(match.start())
         elif match.lastgroup == "statement":

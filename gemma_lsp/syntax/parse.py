@@ -1,25 +1,34 @@
 """Parsing: text in, `ParsedFile` out. It never fails.
 
-Trees are kept for open files only, so that a keystroke re-parses what it touched; no tree leaves this package.
+A file that parses is read as a whole, any other in pieces, so that an error stays where it is. A file that is open is
+always read in pieces, whose facts are kept: a keystroke reads the one that it falls into. No tree is kept at all.
 A `Parser` belongs to one thread; `parse` may be called from any.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-
-from tree_sitter import Node, Tree
-from tree_sitter import Parser as TreeSitterParser
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 
 from gemma_lsp.syntax import grammar
-from gemma_lsp.syntax.chunks import prose_chunks, python_chunks
+from gemma_lsp.syntax.chunks import prose_chunks
+from gemma_lsp.syntax.facts import Facts, class_of, facts_of, file_of, of_members
+from gemma_lsp.syntax.pieces import (
+    LONG_CLASS,
+    class_name,
+    is_definition,
+    member_starts,
+    moved_starts,
+    piece_end,
+    statement_starts,
+)
 from gemma_lsp.syntax.source import Source
-from gemma_lsp.syntax.symbols import docstring_of, find_imports, find_references, find_symbols
-from gemma_lsp.syntax.types import ParsedFile
-from gemma_lsp.text import Span, Text
+from gemma_lsp.syntax.types import ParsedFile, SymbolKind
+from gemma_lsp.text import Text
 
-_local = threading.local()
+_HOPS = 32  # strings and brackets in a row that hold what looks like statements
+_GENERATION = 200  # updates after which pieces that were not met again are forgotten
+Read = Callable[[str], tuple[Facts, ...]]
 
 
 def language_of(path: str) -> str:
@@ -28,39 +37,114 @@ def language_of(path: str) -> str:
 
 
 def parse(path: str, text: Text) -> ParsedFile:
-    """Parses a file from scratch and keeps no tree."""
+    """Parses a file from scratch."""
     if language_of(path) != "python":
         return ParsedFile(path=path, text=text, language="text", chunks=prose_chunks(text))
     source = Source(text)
-    return _facts(path, source, _thread_parser().parse(source.data))
+    tree = grammar.tree_of(source.data)
+    if tree.root_node.has_error:
+        return OpenTree(path, text).parsed
+    return file_of(path, text, (facts_of(source, tree),))
 
 
 class OpenTree:
-    """A file that is being edited: its tree is kept, and an update re-parses what the edit touched."""
+    """A file that is being edited. An update reads the pieces that it has not read before."""
 
     def __init__(self, path: str, text: Text) -> None:
-        self._source = Source(text)
-        self._tree: Tree | None = None
-        self.parsed = self._parse(path, None)
+        self._path = path
+        self._facts: dict[tuple[str, str], Facts] = {}  # by the text and the line of the class that stands before it
+        self._older: dict[tuple[str, str], Facts] = {}
+        self._classes: dict[str, tuple[Facts, ...]] = {}
+        self._starts: list[int] | None = None
+        self._n_updates = 0
+        self.parsed = self._parse(text)
 
     def update(self, text: Text) -> ParsedFile:
-        """The file after an edit, found as what differs from the last text."""
-        if text.content == self.parsed.text.content:
-            return self.parsed
-        old, tree = self._source, self._tree
-        self._source = Source(text)
-        self.parsed = self._parse(self.parsed.path, _edited(tree, old, self._source) if tree is not None else None)
+        """The file after an edit."""
+        if text.content != self.parsed.text.content:
+            self.parsed = self._parse(text)
         return self.parsed
 
-    def _parse(self, path: str, old_tree: Tree | None) -> ParsedFile:
-        if language_of(path) != "python":
-            return parse(path, self._source.text)
-        parser, data = _thread_parser(), self._source.data
-        tree = parser.parse(data) if old_tree is None else parser.parse(data, old_tree)
-        if old_tree is not None and tree.root_node.has_error:
-            tree = parser.parse(data)  # how tree-sitter recovers from an error depends on what it had parsed before
-        self._tree = tree
-        return _facts(path, self._source, tree)
+    def _parse(self, text: Text) -> ParsedFile:
+        if language_of(self._path) != "python":
+            return parse(self._path, text)
+        self._n_updates += 1
+        if self._n_updates % _GENERATION == 0:
+            self._older, self._facts, self._classes = self._facts, {}, {}
+        content = text.content
+        if self._starts is None:
+            self._starts = statement_starts(content)
+        else:
+            self._starts = moved_starts(self.parsed.text.content, self._starts, content)
+        return file_of(self._path, text, tuple(self._pieces(content, self._starts)))
+
+    def _pieces(self, content: str, starts: list[int]) -> Iterator[Facts]:
+        end = 0
+        while True:
+            found, end = _closed(content, starts, end, self._statement)
+            yield from found
+            if end == len(content):
+                return
+
+    def _statement(self, content: str) -> tuple[Facts, ...]:
+        """A statement of the module, a long class as its head and its members."""
+        name = class_name(content) if len(content) > LONG_CLASS else ""
+        if not name:
+            return (self._read("", content),)
+        if content not in self._classes:
+            self._classes[content] = self._class(content, name) or (self._read("", content),)
+        return self._classes[content]
+
+    def _class(self, content: str, name: str) -> tuple[Facts, ...]:
+        """Nothing for a class whose head does not say where its members stand."""
+        indent, starts = member_starts(content)
+        if len(starts) < 3:
+            return ()
+        head = self._read("", content[: starts[1]])
+        scope = next((s for s in head.symbols if s.kind is SymbolKind.CLASS), None)
+        if head.errors or scope is None or scope.name != name:
+            return ()
+        line = content.rfind("\n", 0, scope.body.start) + 1
+        if len(scope.body) and content[line : scope.body.start] != indent:
+            return ()
+        members: list[Facts] = []
+        end = starts[1]
+        while end < len(content):
+            found, end = _closed(content, starts, end, lambda member: (self._read(f"class {name}:\n", member),))
+            members += found
+        return class_of(head, members)
+
+    def _read(self, before: str, content: str) -> Facts:
+        key = (before, content)
+        facts = self._facts.get(key) or self._older.get(key)
+        if facts is None:
+            source = Source(Text(before + content))
+            facts = facts_of(source, grammar.tree_of(source.data))
+            facts = of_members(facts, len(before)) if before else facts
+        self._facts[key] = facts
+        return facts
+
+
+def _closed(content: str, starts: list[int], start: int, read: Read) -> tuple[tuple[Facts, ...], int]:
+    """The piece that begins at one of the starts, with what belongs to a string or a bracket that is open at its end;
+    without it if nothing closes that. And where the piece ends.
+    """
+    end = starts[bisect_right(starts, start)] if start < starts[-1] else start
+    first, own = read(content[start:end]), end
+    found = first
+    for _ in range(_HOPS):
+        if not _is_open(found[-1], content, end):
+            return found, end
+        behind = piece_end(content, starts, end - found[-1].length, end)
+        if behind is None:
+            break
+        found, end = read(content[start:behind]), behind
+    return first, own
+
+
+def _is_open(facts: Facts, content: str, end: int) -> bool:
+    """Whether what stands at `end` may belong to a string or a bracket that the piece before it opened."""
+    return end < len(content) and (facts.in_string or (facts.in_brackets and not is_definition(content, end)))
 
 
 class Parser:
@@ -75,100 +159,11 @@ class Parser:
         return tree.update(text) if tree is not None else parse(path, text)
 
     def open(self, path: str, text: Text) -> ParsedFile:
-        """Parses a file and keeps its tree until `close`."""
+        """Parses a file and keeps what is known of its pieces until `close`."""
         if path not in self._open:
             self._open[path] = OpenTree(path, text)
         return self._open[path].update(text)
 
     def close(self, path: str) -> None:
-        """Drops a file's tree; of a file that is not open, nothing."""
+        """Forgets a file's pieces; of a file that is not open, nothing."""
         self._open.pop(path, None)
-
-
-def _thread_parser() -> TreeSitterParser:
-    parser: TreeSitterParser | None = getattr(_local, "parser", None)
-    if parser is None:
-        parser = _local.parser = grammar.new_parser()
-    return parser
-
-
-def _facts(path: str, source: Source, tree: Tree) -> ParsedFile:
-    root = tree.root_node
-    found = grammar.captures(grammar.FACTS, root)
-    symbols = find_symbols(source, found)
-    return ParsedFile(
-        path=path,
-        text=source.text,
-        language="python",
-        chunks=python_chunks(source.text, symbols, lambda span: _statement_lines(source, root, span)),
-        symbols=symbols,
-        references=find_references(source, found),
-        imports=find_imports(source, found),
-        docstring=docstring_of(source, root),
-        error_spans=tuple(sorted(source.span(node) for node in _errors(root))),
-    )
-
-
-def _errors(root: Node) -> Iterator[Node]:
-    """The outermost nodes that hold what does not parse, or that stand for what is missing."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node.is_error or node.is_missing:
-            yield node
-        elif node.has_error:
-            stack.extend(node.children)
-
-
-def _statement_lines(source: Source, root: Node, span: Span) -> dict[int, int]:
-    """Lines in a span on which a statement begins, with its column in bytes."""
-    found = grammar.captures(grammar.STATEMENTS, root, source.byte(span.start), source.byte(span.end))
-    lines: dict[int, int] = {}
-    for node in found.get("statement", []):
-        row, column = node.start_point
-        if not source.data[node.start_byte - column : node.start_byte].strip():
-            lines[row] = min(column, lines.get(row, column))
-    return lines
-
-
-def _edited(tree: Tree, old: Source, new: Source) -> Tree:
-    """A copy of the tree that knows which bytes were replaced."""
-    before, after = old.data, new.data
-    start = _common_prefix(before, after)
-    while start and _continues(before, start) | _continues(after, start):
-        start -= 1
-    tail = _common_suffix(before, after, min(len(before), len(after)) - start)
-    while tail and _continues(before, len(before) - tail):
-        tail -= 1
-    edited = tree.copy()
-    old_end, new_end = len(before) - tail, len(after) - tail
-    edited.edit(start, old_end, new_end, old.point(start), old.point(old_end), new.point(new_end))
-    return edited
-
-
-def _continues(data: bytes, at: int) -> bool:
-    """Whether a place lies inside a code point."""
-    return at < len(data) and 0x80 <= data[at] < 0xC0
-
-
-def _common_prefix(a: bytes, b: bytes) -> int:
-    """Length of the common prefix, by halving: comparing runs of bytes is a memcmp."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _common_suffix(a: bytes, b: bytes, limit: int) -> int:
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[len(a) - middle : len(a) - low] == b[len(b) - middle : len(b) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -6,7 +6,7 @@ from array import array
 from functools import cached_property
 from itertools import accumulate
 
-from tree_sitter import Node, Point
+from tree_sitter import Node
 
 from gemma_lsp.text import Span, Text
 
@@ -33,15 +33,6 @@ class Source:
     def offsets(self, at: array[int]) -> array[int]:
         """`offset` of many."""
         return at if self.ascii else array("I", map(self.code_points.__getitem__, at))
-
-    def byte(self, offset: int) -> int:
-        """Byte offset of a code point."""
-        return offset if self.ascii else len(self.text.content[:offset].encode("utf-8", "surrogatepass"))
-
-    def point(self, byte: int) -> Point:
-        """Row and byte column, as `Tree.edit` wants them."""
-        line_start = self.data.rfind(b"\n", 0, byte) + 1
-        return Point(self.data.count(b"\n", 0, byte), byte - line_start)
 
     def span(self, node: Node) -> Span:
         """The node's code points."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from gemma_lsp.syntax.references import References
+from gemma_lsp.syntax.references import Places
 from gemma_lsp.syntax.source import Source
 from gemma_lsp.syntax.types import Import, Symbol, SymbolKind
 from gemma_lsp.text import Span
@@ -46,20 +46,19 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
     return tuple(symbols)
 
 
-def find_references(source: Source, found: Captured) -> References:
+def find_references(source: Source, found: Captured) -> Places:
     """The uses of names in source order."""
     bound = {node.start_byte for node in found.get("bound", [])}
     calls = {node.start_byte for node in found.get("call", [])}
-    names = sorted((node.start_byte, node.end_byte) for node in found.get("name", []))
+    ends = {node.start_byte: node.end_byte for node in found.get("name", [])}
+    starts = sorted(ends)
     for statement in found.get("import", []):
-        first, last = bisect_left(names, (statement.start_byte, 0)), bisect_left(names, (statement.end_byte, 0))
-        bound.update(start for start, _ in names[first:last])
-    used = [place for place in names if place[0] not in bound]
-    return References(
-        source.text,
-        source.offsets(array("I", [start for start, _ in used])),
-        source.offsets(array("I", [end for _, end in used])),
-        bytes([start in calls for start, _ in used]),
+        bound.update(starts[bisect_left(starts, statement.start_byte) : bisect_left(starts, statement.end_byte)])
+    used = array("I", [start for start in starts if start not in bound])
+    return Places(
+        source.offsets(used),
+        source.offsets(array("I", map(ends.__getitem__, used))),
+        bytes(map(calls.__contains__, used)),
     )
 
 

@@ -84,8 +84,8 @@ class ParsedFile:
     text: Text
     language: str  # "python" | "text"
     chunks: tuple[Chunk, ...]
-    symbols: tuple[Symbol, ...] = ()
-    references: Sequence[Reference] = ()  # in order; made when first asked for
+    symbols: Sequence[Symbol] = ()  # in order, as are the references; made when first asked for
+    references: Sequence[Reference] = ()
     imports: tuple[Import, ...] = ()
     docstring: Span | None = None  # of the module
     error_spans: tuple[Span, ...] = field(default=())  # where tree-sitter had to guess

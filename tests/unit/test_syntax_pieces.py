@@ -1,0 +1,139 @@
+"""A file that is read in pieces says what the whole says, however it came to be; an error concerns its piece alone."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gemma_lsp.syntax import OpenTree, SymbolKind, parse
+from gemma_lsp.syntax.pieces import moved_starts, statement_starts
+from gemma_lsp.text import Text
+
+LINES = (
+    "class A(B):\n",
+    "    def m(self):\n",
+    "    def n(self): pass\n",
+    "        return x.y(z)\n",
+    "    @deco\n",
+    "    # note\n",
+    "# note\n",
+    "\n",
+    '    """doc"""\n',
+    '"""\n',
+    "    '''\n",
+    "x = 1\n",
+    "    y = 2\n",
+    "if x:\n",
+    "else:\n",
+    "    class C:\n",
+    "        def k(self):\n",
+    "def f(a, b=1):\n",
+    "@deco\n",
+    "(",
+    ")",
+    "é😀 = 1\n",
+    "foo(\n",
+    "bar]\n",
+    "async def g():\n",
+    "import a.b\n",
+    "    pass\n",
+    "'",
+    "\\\n",
+    "r'''\n",
+    "  def odd(): pass\n",
+    'text = f"""{x}\n',
+)
+ANY_LINES = st.lists(st.sampled_from(LINES), max_size=50).map("".join)
+
+STATEMENTS = (
+    "x = 1\n",
+    "import a.b\n",
+    "# note\n",
+    "\n",
+    '"""doc\n\nwords here\ndef f():\n"""\n',
+    "y = [\n    1,\n\nz,\n]\n",
+    "foo(\n    a\n)\n",
+    "if x:\n    pass\n\nelse:\n    pass\n",
+    "for a in b:\n    def g(): pass\n",
+    "@deco\n\ndef h(): pass\n",
+    "def f(a, b=1):\n    # in\n    return a.b(c)\n",
+    '# above\nasync def g():\n    """d"""\n',
+    "try:\n    pass\nexcept A:\n    pass\n",
+    "type X = int\n",
+    "é = '😀'\n",
+    "r = '''\nclass Q:\n    def z(self): pass\n'''\n",
+    't = ["""\ndef one(): pass\n""", f"""{x}\n\nclass Two:\n"""]\n',
+)
+BODY = st.lists(st.sampled_from(STATEMENTS), max_size=5).map(lambda parts: "".join((*parts, "pass\n")))
+
+
+def a_class(body: str) -> str:
+    """A class around some code. What is inside of strings is indented too: it stays a string."""
+    return "class A(B):\n" + "".join("    " + line if line.strip() else line for line in body.splitlines(keepends=True))
+
+
+CLASSES = st.recursive(
+    BODY.map(a_class), lambda inner: st.tuples(inner, BODY, inner).map("".join).map(a_class), max_leaves=3
+)
+DECORATED = st.tuples(st.sampled_from(("", "@deco\n", "# note\n@deco(\n    1\n)\n")), CLASSES).map("".join)
+VALID = st.lists(st.one_of(st.sampled_from(STATEMENTS), DECORATED), max_size=7).map("".join)
+
+
+@pytest.fixture(autouse=True)
+def short_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every class is cut into its members, however short."""
+    module = importlib.import_module("gemma_lsp.syntax.parse")  # the package has a function of that name
+    monkeypatch.setattr(module, "LONG_CLASS", 1)
+    monkeypatch.setattr(module, "_GENERATION", 2)
+
+
+@settings(deadline=None)
+@given(VALID)
+def test_pieces_say_what_the_whole_says(content: str) -> None:
+    """For code that parses: the same chunks, symbols, references and imports."""
+    whole = parse("a.py", Text(content))
+    assert not whole.error_spans
+    assert OpenTree("a.py", Text(content)).parsed == whole
+
+
+@settings(deadline=None)
+@given(ANY_LINES, st.lists(st.tuples(st.integers(0, 700), st.integers(0, 30), st.sampled_from(LINES)), max_size=5))
+def test_edits_lead_where_a_fresh_start_leads(content: str, edits: list[tuple[int, int, str]]) -> None:
+    """Whatever was typed before, and whatever of it was read before."""
+    tree = OpenTree("a.py", Text(content))
+    for start, length, new in edits:
+        start = min(start, len(content))
+        content = content[:start] + new + content[start + length :]
+        assert tree.update(Text(content)) == OpenTree("a.py", Text(content)).parsed
+
+
+@settings(deadline=None)
+@given(ANY_LINES, ANY_LINES, st.integers(0, 700), st.integers(0, 60))
+def test_starts_are_moved_along_with_an_edit(content: str, new: str, start: int, length: int) -> None:
+    """Looking at what differs finds what looking at everything finds."""
+    start = min(start, len(content))
+    after = content[:start] + new + content[start + length :]
+    assert moved_starts(content, statement_starts(content), after) == statement_starts(after)
+
+
+def test_an_open_quote_leaves_what_follows_alone() -> None:
+    """The definitions below it are seen as before, with their docstrings; so do the members of the same class."""
+    before = 'def f():\n    x = 1\n\n\ndef g():\n    """Does it."""\n\n\nclass A:\n    def m(self):\n'
+    before += '        """Too."""\n\n'
+    before += "    def n(self):\n        return 2\n"
+    tree = OpenTree("a.py", Text(before))
+    broken = tree.update(Text(before.replace("x = 1", 'x = """')))
+    assert [symbol.qualified for symbol in broken.symbols] == ["f", "g", "A", "A.m", "A.n"]
+    assert [chunk.symbol for chunk in broken.chunks] == ["f", "g", "A", "A.m", "A.n"]
+    inside = tree.update(Text(before.replace('"""Too."""', 'y = """')))
+    assert [symbol.qualified for symbol in inside.symbols if symbol.kind is SymbolKind.METHOD] == ["A.m", "A.n"]
+    assert tree.update(Text(before)) == parse("a.py", Text(before))
+
+
+def test_a_bracket_that_was_not_closed_ends_at_the_next_definition() -> None:
+    """As the one who types it means it."""
+    parsed = parse("a.py", Text("x = f(1,\n\n\ndef g():\n    return h[\n\n\nclass A:\n    pass\n"))
+    assert [symbol.qualified for symbol in parsed.symbols] == ["g", "A"]
