@@ -1,11 +1,13 @@
-"""One rule for every test: a test that does not run is a test that fails.
+"""Two rules for every test.
 
-Nothing is skipped and nothing is expected to fail; a bug is asserted as it is, with a FIXME that says why.
+A test that does not run is a test that fails: nothing is skipped and nothing is expected to fail.
+What the server sends is of the official meta model, whatever the test is about and whichever client it sends it to.
 Fixtures live with the tests that use them.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -38,3 +40,23 @@ def _fail_if_not_run(report: pytest.TestReport | pytest.CollectReport) -> None:
         del report.wasxfail
     report.outcome = "failed"
     report.longrepr = _RULE.format(reason)
+
+
+_CHECKS_ITSELF = "test_traffic.py"  # tests the check by what is wrong
+
+
+@pytest.fixture(autouse=True)
+def _every_message_is_of_the_meta_model(request: pytest.FixtureRequest) -> Generator[None]:
+    """Of every test that talks to a server: by a raw client, or by another one through tests/support/tee.py."""
+    if request.path.name == _CHECKS_ITSELF or not {"tests.support.raw_client", "tests.e2e.server"} & sys.modules.keys():
+        yield
+        return
+    from tests.protocol.traffic import Traffic, recorded_complaints
+
+    with pytest.MonkeyPatch.context() as patch:
+        traffic = Traffic(patch)
+        yield
+    complaints = traffic.complaints
+    if "tests.e2e.server" in sys.modules:
+        complaints += recorded_complaints(sys.modules["tests.e2e.server"].RECORDS)
+    assert complaints == []

@@ -19,9 +19,11 @@ pytest_plugins = ["pytester"]
     [
         ["ruff", "check", "--no-cache", "."],
         ["mypy"],
+        ["mypy", "--platform", "win32", "--cache-dir", ".mypy_cache/win32"],
+        ["mypy", "--platform", "darwin", "--cache-dir", ".mypy_cache/darwin"],
         ["lint-imports", "--no-logo"],
     ],
-    ids=lambda command: command[0],
+    ids=lambda command: " ".join(command[:3]),
 )
 def test_static_check_passes(command: list[str]) -> None:
     """Style, types and the direction of imports, as pyproject.toml configures them."""

@@ -52,6 +52,7 @@ class App:
         self._members: dict[Path | None, Member] = {}
         self._paths: dict[str, Path | None] = {}  # of open documents, by uri
         self._places: dict[str, Place] = {}  # of those that may enter a prompt
+        self._refused: set[tuple[str, str]] = set()  # of the others, with the reason: each is logged once
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -100,12 +101,15 @@ class App:
             self._add(root, name)
             self._settle_documents()
 
-    async def remove_folder(self, root: Path) -> None:
-        """A workspace folder was closed. Its open documents move to the folder around it, or to none."""
+    def remove_folder(self, root: Path) -> Awaitable[None]:
+        """A workspace folder was closed. Its open documents move to the folder around it, or to none.
+
+        It is gone at once; what is returned waits until its work has stopped, and must be awaited.
+        """
         member = self._members.pop(root, None)
         if member is not None:
             self._settle_documents()
-            await member.stop()
+        return member.stop() if member is not None else asyncio.sleep(0)
 
     def files_changed(self, paths: Iterable[Path]) -> None:
         """The editor saw that something happened to these files or folders on disk."""
@@ -140,6 +144,7 @@ class App:
         if isinstance(document, DocumentProblem):
             log.warning("%s", document.message)
         self._paths.pop(uri, None)
+        self._refused = {told for told in self._refused if told[0] != uri}
         self._hide(uri)
 
     def place(self, uri: str) -> Place | None:
@@ -209,7 +214,9 @@ class App:
             member.edited(path, document.text)
             self._places[document.uri] = Place(member.workspace, path)
         else:
-            log.debug("a document stays out of the prompt: %s", refusal)
+            if (document.uri, refusal) not in self._refused:
+                self._refused.add((document.uri, refusal))
+                log.info("%s stays out of the prompt, so there are no suggestions in it: %s", path, refusal)
             self._places.pop(document.uri, None)
             member.withdraw(path, refusal)
 

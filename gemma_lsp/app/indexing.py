@@ -16,7 +16,7 @@ from gemma_lsp.app.workspace import Workspace
 from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.syntax.index import Index, build
 from gemma_lsp.syntax.volatility import commit_shares
-from gemma_lsp.workspace.scan import ScanResult
+from gemma_lsp.workspace.scan import ScanResult, unreadable
 from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
 _REPORT_EVERY = 64  # files: a report costs more than parsing a small one
@@ -81,6 +81,8 @@ class Indexing(Worker):
             raise
         ws.replace_all(index)
         view.end(f"{len(index.files):,} files")
+        if "/" in found.skipped:  # the folder itself
+            self._host.warn(unreadable(disk.root))
         if found.limit is not None:
             self._host.warn(f"{ws.name}: {found.limit}")
         self.ready.set()

@@ -40,13 +40,14 @@ class Member:
             self._watching = asyncio.create_task(self._watch(self._disk))
 
     async def stop(self) -> None:
-        """Stops, and waits for it."""
+        """Stops for good, waits for it, and lets go of what was read."""
         self._stop_watching.set()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         await self.warming.stop()
         await self._indexing.stop()
+        self.workspace.forget()
 
     def refusal(self, path: str, text: Text) -> str | None:
         """Why what the editor has open may not enter the prompt, or None."""

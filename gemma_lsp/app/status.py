@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gemma_lsp.app.engine_host import EngineHost
+from gemma_lsp.app.warming import seconds_left
 from gemma_lsp.app.workspace import Workspace
-from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.engine.messages import ModelInfo, Progress
 
 
 def status(engine: EngineHost, workspaces: tuple[Workspace, ...]) -> dict[str, Any]:
@@ -39,4 +40,11 @@ def _workspace(workspace: Workspace) -> dict[str, Any]:
         "files": len(workspace.index.files),
         "bodyTokens": resident.layout.n_tokens if resident else 0,
         "residentTokens": workspace.warmed_tokens,
+        "progress": _progress(workspace.progress) if workspace.progress is not None else None,
     }
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    seconds = seconds_left(progress)
+    left = round(seconds, 1) if seconds is not None else None
+    return {"done": progress.done, "total": progress.total, "secondsLeft": left}

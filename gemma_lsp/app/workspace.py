@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gemma_lsp.config.schema import Settings
-from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.engine.messages import ModelInfo, Progress
 from gemma_lsp.prompt.frame import Frame, frame_for
 from gemma_lsp.prompt.layout import Layout
 from gemma_lsp.prompt.resident import Focus, Resident
@@ -60,6 +61,7 @@ class Workspace:
         self.phase = Phase.NEW
         self.error = ""
         self.warmed_tokens = 0
+        self.progress: Progress | None = None  # while the prompt is being read
         self.volatility: dict[str, float] = {}  # share of recent commits that touch a file
         self.snapshot = WorkspaceSnapshot(root=root, name=name)
         self.index = Index(self.snapshot, MappingProxyType({}))
@@ -133,6 +135,7 @@ class Workspace:
         self.index = index
         self.snapshot = index.snapshot
         self._take(dict(self._open))
+        gc.freeze()  # an index holds no cycles, and looking for some would hold a key up for a tenth of a second
 
     def disk_changed(self, changes: Mapping[str, Text | None], skipped: Mapping[str, str]) -> None:
         """Files read from the disk; what is open in the editor stays as it is there."""
@@ -165,6 +168,14 @@ class Workspace:
         """The prompt is of another model, or of none."""
         self.resident = None
         self.warmed_tokens = 0
+
+    def forget(self) -> None:
+        """The folder was closed: lets go of what was read, because nobody looks for cycles in what was frozen."""
+        self.drop_resident()
+        self.snapshot = WorkspaceSnapshot(root=self.root, name=self.name)
+        self.index = Index(self.snapshot, MappingProxyType({}))
+        self._open.clear()
+        self._parser = Parser()
 
     @property
     def focus_exists(self) -> bool:

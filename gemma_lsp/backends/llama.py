@@ -455,7 +455,8 @@ def _never() -> bool:
 
 def _last_error() -> str:
     errors = [line for line in _RING if "error" in line.lower() or "fail" in line.lower()]
-    return (errors or _RING or ["no reason given"])[-1]
+    causes = [line for line in errors if not line.endswith("failed to load model")]  # which only says that it is so
+    return (causes or errors or _RING or ["no reason given"])[-1].rpartition("error loading model: ")[2]
 
 
 def windows_for(n_swa: int, n_trunks: int) -> int:

@@ -11,6 +11,7 @@ GemmaLspError
  │   ├─ EngineUnavailable  not running, or gone in the middle of a request
  │   ├─ PromptTooLong      the request does not fit into the context
  │   └─ DecodeFailed       llama.cpp refused a batch
+ ├─ EditError              there is no edit that could be offered
  └─ Cancelled              the asker no longer wants the answer
 ```
 
@@ -58,6 +59,10 @@ class PromptTooLong(EngineError):
 
 class DecodeFailed(EngineError):
     """llama.cpp refused a batch; what the cache holds was cleared and will be rebuilt."""
+
+
+class EditError(GemmaLspError):
+    """There is no edit that could be offered; nothing is wrong with the engine."""
 
 
 class Cancelled(GemmaLspError):

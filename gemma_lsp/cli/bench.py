@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemma_lsp.cli.bench_basics import basics_command
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,6 +26,9 @@ _DASH = "-"
 @app.callback()
 def _bench() -> None:
     """Measure cost and fidelity on a repository's own history."""
+
+
+app.command("basics")(basics_command)
 
 
 @app.command("replay")

@@ -131,6 +131,17 @@ class DiagnosticsSettings:
     )
     max_per_file: int = setting(5, "At most so many findings in one file.", minimum=1, maximum=100)
     severity: Severity = setting("information", "How the editor shows a finding.")
+    min_confidence: int = setting(
+        50, "Findings of which the model is less sure, in per cent, are not shown.", minimum=0, maximum=100
+    )
+    on_battery: bool = setting(False, "Whether code is reviewed while the machine runs on its battery.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoverSettings:
+    """What the model says about the symbol under the pointer."""
+
+    enabled: bool = setting(False, "Whether a paragraph about the symbol is shown, beside what other servers say of it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,4 +166,5 @@ class Settings:
     completion: CompletionSettings = section(CompletionSettings, from_repository=True)
     explain: ExplainSettings = section(ExplainSettings, from_repository=True)
     diagnostics: DiagnosticsSettings = section(DiagnosticsSettings, from_repository=True)
+    hover: HoverSettings = section(HoverSettings, from_repository=False)
     log: LogSettings = section(LogSettings, from_repository=False)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 async def serve(engine: Engine, address: Address, idle_exit_s: float) -> None:
     """Serves until no client has been connected for `idle_exit_s` seconds. The caller holds the engine's lock."""
     host = _Host(engine)
-    if HAS_UNIX_SOCKETS:
+    if sys.platform != "win32":
         address.socket.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.client import EngineClient
 from gemma_lsp.engine.messages import ModelInfo
-from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, ReviewCache
+from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, Recent, ReviewCache
 from gemma_lsp.prompt.frame import Frame
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Prompt
@@ -15,6 +19,10 @@ from gemma_lsp.prompt.tails import Place, hole_tail
 from gemma_lsp.syntax.index import Index
 from gemma_lsp.text import Span, Text
 
+if TYPE_CHECKING:
+    from gemma_lsp.features.actions.edits import Proposal
+
+MAX_PROPOSALS = 100
 NEARBY_CHARS = 3000  # given around a cursor that is not in the hole
 
 
@@ -24,6 +32,22 @@ class Memory:
 
     completions: CompletionCache = field(default_factory=CompletionCache)
     reviews: ReviewCache = field(default_factory=lambda: ReviewCache(MAX_REVIEWS))
+    proposals: Recent[str, Proposal] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
+    paragraphs: Recent[str, str] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
+    _locks: dict[str, tuple[asyncio.Lock, int]] = field(default_factory=dict)
+
+    @contextlib.asynccontextmanager
+    async def asking(self, key: str) -> AsyncIterator[None]:
+        """Of those that want to know the same, one asks and the others wait for what it finds."""
+        lock, waiting = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, waiting + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, waiting = self._locks.pop(key)
+            if waiting > 1:
+                self._locks[key] = (lock, waiting - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

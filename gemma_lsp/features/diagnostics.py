@@ -1,18 +1,22 @@
-"""Findings: the model reads one definition after the other and says which line is wrong, if any.
+"""Findings: the model reads one definition after the other, says which line is wrong, and proves it with a fix.
 
-Every finding quotes a line that stands in the code, and covers exactly that; whatever does not is dropped.
-A definition that was read is not read again until its text changes, wherever it moves. Cancel points: every await.
+Every finding quotes a line that stands in the code, covers exactly that, and was confirmed by a correction that
+parses and changes that line; whatever does not is dropped. A definition that was read is not read again until its text
+changes, wherever it moves. Cancel points: every await.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_lsp.base.digest import digest_text
+from gemma_lsp.base.errors import EditError
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Cost, Priority
+from gemma_lsp.features.actions.confirm import confirmed_edits
+from gemma_lsp.features.actions.edits import Proposal
 from gemma_lsp.features.context import FeatureContext, request_prompt
 from gemma_lsp.features.markdown import plain
 from gemma_lsp.features.memory import RelativeFinding
@@ -22,25 +26,35 @@ from gemma_lsp.generate.presets import constrained
 from gemma_lsp.generate.repetition import goes_round
 from gemma_lsp.prompt.tails import Selection, review_tail
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
-from gemma_lsp.text import Span
+from gemma_lsp.text import Edit, Span
 
 CODE = "possible-bug"
 MAX_TOKENS_DOCUMENT = 64
-MAX_TOKENS_JSON = 240
-MAX_LINES = 200  # a longer definition is not reviewed: nobody gets a good answer about it
+MAX_TOKENS_JSON = 320
+MAX_LINES = 150  # a longer definition is not reviewed: nobody gets a good answer about it
 MESSAGE_CHARS = 200
+MAX_CALLERS = 3
+UNSAID = 50  # the confidence of a model that does not say it
 _LEAST_QUOTE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`span` covers `quoted` in the file's text. `severity` is what the model said: error, warning or hint."""
+    """`span` covers `quoted` in the file's text. `severity` is what the model said: error, warning or hint.
+
+    `confidence` is the model's, in per cent. `edits` of the whole text are the fix that confirmed it. `digest` stays
+    the same while the line and its definition's name do. `callers` are places, by path, that call the definition.
+    """
 
     path: str
     span: Span
     quoted: str
     message: str
     severity: str
+    confidence: int = UNSAID
+    digest: str = ""
+    edits: tuple[Edit, ...] = ()
+    callers: tuple[tuple[str, Span], ...] = ()
     code: str = CODE
 
 
@@ -58,27 +72,49 @@ def review_enabled(ctx: FeatureContext) -> bool:
     return switch == "on" or (switch == "auto" and ctx.frame.chat)
 
 
-async def review(ctx: FeatureContext, path: str, symbols: Collection[str] | None = None) -> Review:
-    """Reviews the functions and methods of a file; with `symbols`, only those qualified names are asked about.
+async def review(
+    ctx: FeatureContext, path: str, symbols: Collection[str] | None = None, hidden: Collection[str] = ()
+) -> Review:
+    """Reviews the functions and methods of a file, those that were changed first.
 
-    Findings of the others are given as far as they are known. Raises `EngineError`.
+    With `symbols`, only those qualified names are asked about; findings of the others are given as far as they are
+    known. Findings whose digest is in `hidden` are neither confirmed nor given. Raises `EngineError`.
     """
     parsed = ctx.index.files.get(path)
-    findings: list[Finding] = []
     cost = Cost()
-    for symbol in _reviewed(parsed) if parsed else ():
+    for symbol in _in_order_of_asking(ctx, parsed) if parsed else ():
         assert parsed is not None
         key = _key(ctx, parsed, symbol)
-        known = ctx.memory.reviews.get(key)
-        if known is None and (symbols is None or symbol.qualified in symbols):
+        if ctx.memory.reviews.get(key) is None and (symbols is None or symbol.qualified in symbols):
             answer = await _asked(ctx, parsed, symbol)
             cost = sum_costs(cost, answer.cost)
             if answer.unwanted:
                 break
-            known = tuple(_findings(answer.text, parsed.text.slice(symbol.span), chat=ctx.frame.chat))
-            ctx.memory.reviews.put(key, known)
-        findings += [_placed(path, symbol, finding) for finding in known or ()]
-    return Review(findings=tuple(findings[: ctx.settings.diagnostics.max_per_file]), cost=cost)
+            claimed = tuple(_findings(answer.text, parsed.text.slice(symbol.span), chat=ctx.frame.chat))
+            sure = [finding for finding in claimed if finding.confidence >= ctx.settings.diagnostics.min_confidence]
+            wanted = [finding for finding in sure if _digest(path, symbol, finding.quoted) not in hidden]
+            kept, more = await _confirmed(ctx, parsed, symbol, wanted)
+            cost = sum_costs(cost, more)
+            ctx.memory.reviews.put(key, kept)
+    return Review(findings=known_findings(ctx, path, hidden), cost=cost)
+
+
+def known_findings(ctx: FeatureContext, path: str, hidden: Collection[str] = ()) -> tuple[Finding, ...]:
+    """What is known of a file as it reads now, as far as the settings want to see it; no model is asked."""
+    parsed, limit = ctx.index.files.get(path), ctx.settings.diagnostics.max_per_file
+    found: list[Finding] = []
+    for symbol in _reviewed(parsed) if parsed else ():
+        assert parsed is not None
+        known = ctx.memory.reviews.get(_key(ctx, parsed, symbol)) or ()
+        found += [_placed(parsed, symbol, finding) for finding in known]
+    shown = [finding for finding in found if finding.digest not in hidden][:limit]
+    return tuple(replace(finding, callers=_callers(ctx, finding)) for finding in shown)
+
+
+def fix_of(ctx: FeatureContext, finding: Finding) -> Proposal:
+    """The edit that confirmed a finding."""
+    base = ctx.index.files[finding.path].text
+    return Proposal(path=finding.path, label=f"Fix: {finding.message}", base=base, edits=finding.edits)
 
 
 def _reviewed(parsed: ParsedFile) -> Iterator[Symbol]:
@@ -92,8 +128,21 @@ def _reviewed(parsed: ParsedFile) -> Iterator[Symbol]:
                 yield symbol
 
 
+def _in_order_of_asking(ctx: FeatureContext, parsed: ParsedFile) -> list[Symbol]:
+    """Definitions that are not as they were when the repository was last read come first."""
+    before = ctx.resident.base.files.get(parsed.path)
+    known = {before.text.slice(symbol.span) for symbol in before.symbols} if before is not None else set()
+    return sorted(_reviewed(parsed), key=lambda symbol: parsed.text.slice(symbol.span) in known)
+
+
 def _key(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> str:
-    return digest_text("\0".join((ctx.model.path, ctx.model.name, symbol.qualified, parsed.text.slice(symbol.span))))
+    column = parsed.text.position(symbol.span.start).column
+    how = (ctx.model.path, ctx.model.name, str(ctx.settings.diagnostics.min_confidence))
+    return digest_text("\0".join((*how, symbol.qualified, str(column), parsed.text.slice(symbol.span))))
+
+
+def _digest(path: str, symbol: Symbol, quoted: str) -> str:
+    return digest_text("\0".join((path, symbol.qualified, " ".join(quoted.split()))))
 
 
 async def _asked(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> Answer:
@@ -113,6 +162,26 @@ async def _asked(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> Ans
     return await gather(ctx.engine, ctx.workspace, request_prompt(ctx, tail.segments), options)
 
 
+async def _confirmed(
+    ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol, claimed: Collection[RelativeFinding]
+) -> tuple[tuple[RelativeFinding, ...], Cost]:
+    """Those of the claims that a correction bears out, with it; and what asking for the corrections cost."""
+    kept, cost = [], Cost()
+    origin = _origin(parsed, symbol)
+    for finding in claimed:
+        start = symbol.span.start
+        quoted = Span(start + finding.start, start + finding.end)
+        try:
+            fix = await confirmed_edits(ctx, parsed, symbol, quoted, finding.message)
+        except EditError:
+            continue
+        cost = sum_costs(cost, fix.cost)
+        if fix.edits:
+            edits = tuple(Edit(Span(edit.span.start - origin, edit.span.end - origin), edit.text) for edit in fix.edits)
+            kept.append(replace(finding, edits=edits))
+    return tuple(kept), cost
+
+
 def _quotable(parsed: ParsedFile, symbol: Symbol) -> list[str]:
     """Lines of the body that do something."""
     start = symbol.docstring.end if symbol.docstring else symbol.body.start
@@ -123,41 +192,70 @@ def _quotable(parsed: ParsedFile, symbol: Symbol) -> list[str]:
 def _findings(answer: str, definition: str, *, chat: bool) -> Iterator[RelativeFinding]:
     """What an answer says about lines that are there; one finding a line."""
     seen: set[int] = set()
-    for quote, message, severity in _parsed_json(answer) if chat else _parsed_document(answer):
+    for quote, message, severity, confidence in _parsed_json(answer) if chat else _parsed_document(answer):
         quoted = quote.strip()
         start = definition.find(quoted)
         told = " ".join(plain(message).split())[:MESSAGE_CHARS].strip()
         if len(quoted) < _LEAST_QUOTE or "\n" in quoted or start < 0 or start in seen or not told:
             continue
         seen.add(start)
-        end = start + len(quoted)
-        yield RelativeFinding(start=start, end=end, quoted=quoted, message=told, severity=severity)
+        yield RelativeFinding(
+            start=start,
+            end=start + len(quoted),
+            quoted=quoted,
+            message=told,
+            severity=severity,
+            confidence=confidence,
+        )
 
 
-def _parsed_json(answer: str) -> Iterator[tuple[str, str, str]]:
+def _parsed_json(answer: str) -> Iterator[tuple[str, str, str, int]]:
     try:
         findings = json.loads(answer)["findings"]
     except (ValueError, KeyError, TypeError):
         return  # cut short by the token limit: nothing certain was said
     for finding in findings if isinstance(findings, list) else ():
         if isinstance(finding, dict):
-            severity = finding.get("severity")
+            severity, confidence = finding.get("severity"), finding.get("confidence")
             known = severity if severity in ("error", "warning", "hint") else "warning"
-            yield str(finding.get("quote", "")), str(finding.get("message", "")), str(known)
+            what, why = str(finding.get("what", "")).strip(), str(finding.get("why", "")).strip()
+            message = f"{what.rstrip('.')}: {why}" if what and why else what
+            sure = confidence if isinstance(confidence, int) and 0 <= confidence <= 100 else UNSAID
+            yield str(finding.get("quote", "")), message, str(known), sure
 
 
-def _parsed_document(answer: str) -> Iterator[tuple[str, str, str]]:
+def _parsed_document(answer: str) -> Iterator[tuple[str, str, str, int]]:
     quote, because, reason = answer.strip().removeprefix("`").partition(BECAUSE)
     if because:
-        yield quote, f"this is wrong because it {reason.strip()}", "hint"
+        yield quote, f"this is wrong because it {reason.strip()}", "hint", UNSAID
 
 
-def _placed(path: str, symbol: Symbol, finding: RelativeFinding) -> Finding:
-    start = symbol.span.start
+def _placed(parsed: ParsedFile, symbol: Symbol, finding: RelativeFinding) -> Finding:
+    start, origin = symbol.span.start, _origin(parsed, symbol)
+    edits = [Edit(Span(origin + edit.span.start, origin + edit.span.end), edit.text) for edit in finding.edits]
     return Finding(
-        path=path,
+        path=parsed.path,
         span=Span(start + finding.start, start + finding.end),
         quoted=finding.quoted,
         message=finding.message,
         severity=finding.severity,
+        confidence=finding.confidence,
+        digest=_digest(parsed.path, symbol, finding.quoted),
+        edits=tuple(edits),
     )
+
+
+def _origin(parsed: ParsedFile, symbol: Symbol) -> int:
+    """The start of a definition's first line, from which its edits count."""
+    return parsed.text.line_span(parsed.text.position(symbol.span.start).line).start
+
+
+def _callers(ctx: FeatureContext, finding: Finding) -> tuple[tuple[str, Span], ...]:
+    """A few places outside that call the definition in which something was found."""
+    parsed = ctx.index.files[finding.path]
+    around = next((s for s in _reviewed(parsed) if s.span.contains(finding.span.start)), None)
+    if around is None:
+        return ()
+    sites = ctx.index.call_sites(around.name)
+    outside = [(p, used.span) for p, used in sites if p != finding.path or not around.span.contains(used.span.start)]
+    return tuple(outside[:MAX_CALLERS])

@@ -38,7 +38,9 @@ def sanitised(markdown: str) -> str:
             fence = opened.group(1)
             lines.append(fence + re.sub(r"[^\w+-]", "", opened.group(2)))
         else:
-            lines.append(_line(line))
+            safe = _line(line)
+            # What was taken out may have stood before something that would now begin a block of code.
+            lines.append("\\" + safe if _FENCE.match(safe) else safe)
     return "\n".join([*lines, fence] if fence else lines)
 
 

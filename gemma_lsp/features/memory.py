@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.prompt.segments import Prompt
+from gemma_lsp.text import Edit
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -121,6 +122,8 @@ class RelativeFinding:
     quoted: str
     message: str
     severity: str
+    confidence: int  # per cent
+    edits: tuple[Edit, ...] = ()  # that confirmed it; they count from the start of the definition's first line
 
 
 ReviewCache = Recent[str, tuple[RelativeFinding, ...]]

@@ -1,17 +1,50 @@
-"""A free question about the repository."""
+"""A free question about the repository, about a selection in it, or about an answer that was given before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from gemma_lsp.features.actions.surroundings import definition_at, selection_of
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.features.markdown import escaped
-from gemma_lsp.features.telling import Explanation, document, talk, wants_thinking
-from gemma_lsp.prompt.tails import question_tail
+from gemma_lsp.features.telling import Explanation, Hearer, document, talk, wants_thinking
+from gemma_lsp.prompt.tails import Exchange, Selection, question_tail
+from gemma_lsp.text import Span
 
 
-async def ask(ctx: FeatureContext, question: str, on_delta: Callable[[str], None]) -> Explanation:
-    """Streams the answer's words to `on_delta`; returns the whole document. Raises `EngineError`."""
-    tail = question_tail(ctx.frame, question, thinking=wants_thinking(ctx))
-    spoken = await talk(ctx, tail, on_delta)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a question is about besides the repository: a place that was selected, and what was said before."""
+
+    path: str = ""
+    span: Span | None = None
+    earlier: tuple[Exchange, ...] = ()
+
+
+NOTHING_MORE = About()
+
+
+async def ask(ctx: FeatureContext, question: str, hearer: Hearer, about: About = NOTHING_MORE) -> Explanation:
+    """Streams the answer to the hearer; returns the whole document. Raises `EngineError`."""
+    tail = question_tail(
+        ctx.frame,
+        question,
+        thinking=wants_thinking(ctx),
+        selection=_selection(ctx, about),
+        earlier=_bounded(about.earlier),
+    )
+    spoken = await talk(ctx, tail, hearer)
     return document(ctx, escaped(question), "", spoken)
+
+
+def _selection(ctx: FeatureContext, about: About) -> Selection | None:
+    parsed = ctx.index.files.get(about.path)
+    if parsed is None or about.span is None or not parsed.text.slice(about.span).strip():
+        return None
+    return selection_of(parsed, about.span, definition_at(parsed, about.span))
+
+
+def _bounded(earlier: Sequence[Exchange]) -> Sequence[Exchange]:
+    """The last few: what was said long ago costs more than it helps."""
+    return earlier[-2:]

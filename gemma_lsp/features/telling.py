@@ -1,12 +1,16 @@
 """What explanations and answers to questions share: the streaming talk with the model, and the document made of it.
 
 Cancel points: every await. Thinking is bounded: what exceeds its budget is closed, and the answer begins.
+A `Speech` can be stopped by its listener at any time; what was said by then is the answer. Event loop only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Cost, Priority
@@ -14,8 +18,8 @@ from gemma_lsp.features.citations import Citation, look_up
 from gemma_lsp.features.context import FeatureContext, request_prompt
 from gemma_lsp.features.markdown import link, plain, sanitised
 from gemma_lsp.generate.answers import gather, sum_costs
-from gemma_lsp.generate.presets import DOCUMENT, EXPLANATION
-from gemma_lsp.generate.repetition import goes_round, without_loop
+from gemma_lsp.generate.presets import CODE, DOCUMENT, EXPLANATION
+from gemma_lsp.generate.repetition import goes_round, loop_size, without_loop
 from gemma_lsp.generate.stream import AnswerParser, Piece
 from gemma_lsp.prompt.segments import Region, Segment
 from gemma_lsp.prompt.tails import RequestTail
@@ -24,18 +28,29 @@ BASE_MODEL_NOTE = (
     "These words come from a base model: it continues text and was not trained to explain. "
     "They show how gemma-lsp works, not what a model such as Gemma 4 says."
 )
+STOPPED_NOTE = "*Stopped before the end.*"
 _CHARS_PER_TOKEN = 3  # of thoughts, which are prose with code; only the budget depends on it
+
+_ROUNDS = 10  # of a loop in code before it counts as one; guessed
+
+T = TypeVar("T")
+OnText = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A finished answer. `markdown` is sanitised and complete; `thinking` is shown apart, if at all."""
+    """A finished answer. `markdown` is sanitised and complete; `thinking` is shown apart, if at all.
+
+    `words` are the model's alone, "" where it said nothing. Of a stopped answer the cost is not known.
+    """
 
     markdown: str
     thinking: str
     citations: tuple[Citation, ...]
     dropped_citations: int
     cost: Cost
+    words: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +60,70 @@ class Spoken:
     text: str
     thinking: str
     cost: Cost
+    stopped: bool = False
+    cut_short: bool = False  # by the limit of tokens
+
+
+class Speech:
+    """Who listens to one answer, and the listener's right to end it. Used for one answer once."""
+
+    def __init__(self, on_delta: OnText, on_thinking: OnText = lambda text: None) -> None:
+        self.on_delta, self.on_thinking = on_delta, on_thinking
+        self.stopped = False
+        self._task: asyncio.Task[Any] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether the model was asked at all."""
+        return self._task is not None
+
+    def stop(self) -> bool:
+        """Ends the answer with what there is; False where the model was not asked yet, or has ended."""
+        if self._task is None or self._task.done():
+            return False
+        self.stopped = True
+        return self._task.cancel()
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What the work returns, or None if the listener ended it. Cancelling the caller cancels it, too."""
+        task = self._task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+        return None if task.cancelled() else task.result()
+
+
+Hearer = Speech | OnText
+"""Whoever listens: to the words alone, or to everything and with the right to end it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How an answer is given. `max_tokens` without thoughts, 0: as the settings say. Code may repeat itself.
+
+    `over`: whether the text of an answer that does not think, as far as it has come, is all that is wanted.
+    """
+
+    max_tokens: int = 0
+    code: bool = False
+    thinks: bool = True
+    priority: Priority = Priority.ACTION
+    over: Callable[[str], bool] | None = None
+
+
+PROSE = Manner()
 
 
 class _Listener:
-    """Sorts one stream into thoughts and answer and passes the answer on, without loops at its end."""
+    """Sorts one stream into thoughts and answer and passes both on."""
 
-    def __init__(self, on_delta: Callable[[str], None], *, thinking: bool) -> None:
+    def __init__(self, speech: Speech, *, thinking: bool) -> None:
         self._parser = AnswerParser(thinking=thinking)
-        self._on_delta = on_delta
+        self._speech = speech
         self.thinking = ""
         self.text = ""
+        self.cut_short = False
 
     def hear(self, text: str) -> None:
         """More of the stream."""
@@ -68,29 +137,48 @@ class _Listener:
         for piece in pieces:
             if piece.thinking:
                 self.thinking += plain(piece.text)
+                self._speech.on_thinking(plain(piece.text))
                 continue
             text = plain(piece.text if self.text else piece.text.lstrip("\n"))
             self.text += text
             if text:
-                self._on_delta(text)
+                self._speech.on_delta(text)
 
 
-async def talk(ctx: FeatureContext, tail: RequestTail, on_delta: Callable[[str], None]) -> Spoken:
-    """Streams one answer; `on_delta` hears the answer's text, never thoughts or markers."""
-    listener = _Listener(on_delta, thinking=_opens_thinking(ctx))
+async def talk(ctx: FeatureContext, tail: RequestTail, hearer: Hearer, manner: Manner = PROSE) -> Spoken:
+    """Streams one answer, thoughts apart, never markers."""
+    speech = hearer if isinstance(hearer, Speech) else Speech(hearer)
+    listener = _Listener(speech, thinking=manner.thinks and _opens_thinking(ctx))
     listener.hear(tail.opener)
+    cost = await speech.unless_stopped(_hear(ctx, tail, listener, manner))
+    listener.end()
+    text = listener.text.rstrip() if manner.code else without_loop(listener.text.rstrip())
+    if cost is None and text == tail.opener.rstrip():
+        text = ""  # our words, not the model's
+    return Spoken(
+        text=text,
+        thinking=listener.thinking.strip(),
+        cost=cost or Cost(),
+        stopped=cost is None,
+        cut_short=listener.cut_short,
+    )
+
+
+async def _hear(ctx: FeatureContext, tail: RequestTail, listener: _Listener, manner: Manner) -> Cost:
+    """Has the model answer, and go on where its thoughts took too long."""
     prompt = request_prompt(ctx, tail.segments)
-    answer = await gather(ctx.engine, ctx.workspace, prompt, _options(ctx, tail, budgeted=True), listener.hear)
+    options = _options(ctx, tail, manner, budgeted=manner.thinks)
+    answer = await gather(ctx.engine, ctx.workspace, prompt, options, listener.hear)
     cost = answer.cost
     thoughts = ctx.frame.thinking
-    if thoughts and answer.reason == "enough" and not listener.text:
+    if thoughts and manner.thinks and answer.reason == "enough" and not listener.text:
         said = (Segment(Region.REQUEST, answer.text), Segment(Region.REQUEST, thoughts.close, special=True))
         listener.hear(thoughts.close)
-        options = _options(ctx, tail, budgeted=False)
+        options = _options(ctx, tail, manner, budgeted=False)
         rest = await gather(ctx.engine, ctx.workspace, (*prompt, *said), options, listener.hear)
-        cost = sum_costs(cost, rest.cost)
-    listener.end()
-    return Spoken(text=without_loop(listener.text.rstrip()), thinking=listener.thinking.strip(), cost=cost)
+        cost, answer = sum_costs(cost, rest.cost), rest
+    listener.cut_short = answer.reason in ("length", "deadline")
+    return cost
 
 
 def document(ctx: FeatureContext, title: str, place: str, spoken: Spoken) -> Explanation:
@@ -102,6 +190,8 @@ def document(ctx: FeatureContext, title: str, place: str, spoken: Spoken) -> Exp
         parts.append("## Cited\n\n" + "\n".join(lines))
     if cited.dropped:
         parts.append(f"*Quotes that stand in no file, and are therefore not linked: {cited.dropped}.*")
+    if spoken.stopped:
+        parts.append(STOPPED_NOTE)
     if not ctx.frame.chat:
         parts.append(f"> {BASE_MODEL_NOTE}")
     return Explanation(
@@ -110,6 +200,8 @@ def document(ctx: FeatureContext, title: str, place: str, spoken: Spoken) -> Exp
         citations=cited.found,
         dropped_citations=cited.dropped,
         cost=spoken.cost,
+        words=spoken.text,
+        stopped=spoken.stopped,
     )
 
 
@@ -122,29 +214,44 @@ def _opens_thinking(ctx: FeatureContext) -> bool:
     return wants_thinking(ctx) and ctx.frame.thinking is not None and ctx.frame.thinking.opened
 
 
-def _options(ctx: FeatureContext, tail: RequestTail, *, budgeted: bool) -> GenerateOptions:
+def _options(ctx: FeatureContext, tail: RequestTail, manner: Manner, *, budgeted: bool) -> GenerateOptions:
     settings = ctx.settings.explain
     thinks = budgeted and wants_thinking(ctx)
+    prose = EXPLANATION if ctx.frame.chat else DOCUMENT
+    enough = _enough_code(tail, manner) if manner.code else goes_round
     return GenerateOptions(
-        priority=Priority.ACTION,
-        max_tokens=settings.max_tokens + (settings.thinking_tokens if thinks else 0),
+        priority=manner.priority,
+        max_tokens=(manner.max_tokens or settings.max_tokens) + (settings.thinking_tokens if thinks else 0),
         stop=tail.stop,
-        sampling=EXPLANATION if ctx.frame.chat else DOCUMENT,
-        enough=_over_budget(ctx) if thinks else goes_round,
+        sampling=CODE if manner.code else prose,
+        enough=_over_budget(ctx, enough) if thinks else enough,
     )
 
 
-def _over_budget(ctx: FeatureContext) -> Callable[[str], bool]:
-    """Whether a text is still in its thoughts after all that they may take, or goes round in circles."""
+def _over_budget(ctx: FeatureContext, enough: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Whether a text is still in its thoughts after all that they may take or goes round in circles, or is enough."""
     limit = ctx.settings.explain.thinking_tokens * _CHARS_PER_TOKEN
 
     def over(text: str) -> bool:
-        return goes_round(text) or (len(text) > limit and _still_thinks(text, opened=_opens_thinking(ctx)))
+        parser = AnswerParser(thinking=_opens_thinking(ctx))
+        said = "".join(piece.text for piece in parser.feed(text) if not piece.thinking)
+        return goes_round(text) or len(text) > limit if parser.thinking else enough(said)
 
     return over
 
 
-def _still_thinks(text: str, *, opened: bool) -> bool:
-    parser = AnswerParser(thinking=opened)
-    parser.feed(text)
-    return parser.thinking
+def _enough_code(tail: RequestTail, manner: Manner) -> Callable[[str], bool]:
+    """Whether code is complete, or goes round: tables repeat their lines, but not for ever.
+
+    Where the fence is not our own opener, it is complete when a fence was opened and closed again.
+    """
+
+    def enough(text: str) -> bool:
+        size = loop_size(text)
+        if size and text.endswith(text[-size:] * _ROUNDS):
+            return True
+        if not tail.opener:
+            return len(re.findall(r"(?m)^```", text)) > 1
+        return manner.over is not None and manner.over(text)
+
+    return enough

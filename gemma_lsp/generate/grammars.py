@@ -26,13 +26,18 @@ def one_of(texts: Sequence[str]) -> str:
 
 
 def json_findings() -> str:
-    """`{"findings": [{"quote", "message", "severity"}, ...]}` with at most `MAX_FINDINGS` entries."""
+    """`{"findings": [{"quote", "what", "why", "severity", "confidence"}, ...]}`, at most `MAX_FINDINGS` of them.
+
+    The confidence is a whole number of per cent.
+    """
     more = "".join('("," ws finding' for _ in range(MAX_FINDINGS - 1)) + ")?" * (MAX_FINDINGS - 1)
     return "\n".join(
         (
             r'root ::= "{" ws "\"findings\":" ws "[" ws (finding ' + more + r')? ws "]" ws "}"',
-            r'finding ::= "{" ws "\"quote\":" ws string "," ws "\"message\":" ws string "," ws '
-            r'"\"severity\":" ws ("\"error\"" | "\"warning\"" | "\"hint\"") ws "}"',
+            r'finding ::= "{" ws "\"quote\":" ws string "," ws "\"what\":" ws string "," ws '
+            r'"\"why\":" ws string "," ws '
+            r'"\"severity\":" ws ("\"error\"" | "\"warning\"" | "\"hint\"") "," ws "\"confidence\":" ws percent ws "}"',
+            r'percent ::= "100" | [1-9] [0-9] | [0-9]',
             _JSON_STRING,
             r"ws ::= [ \n]?",
         )

@@ -10,6 +10,9 @@ COMPLETION = Sampling()
 EXPLANATION = Sampling(repeat_penalty=1.05)
 """Greedy with a nudge: an explanation should not change when it is asked for again."""
 
+CODE = Sampling()
+"""Greedy, without a penalty: code repeats its names and its lines, and a corrected one repeats nearly all of it."""
+
 DOCUMENT = Sampling(repeat_penalty=1.1, repeat_last_n=128)
 """A small base model repeats its first sentence without a penalty, and loses the thread from 1.2 on (Gemma 3 270M)."""
 

@@ -59,9 +59,10 @@ def _hugging_face(environ: Mapping[str, str], home: Path) -> list[Path]:
 def _llama_cpp(environ: Mapping[str, str], home: Path) -> list[Path]:
     if folder := environ.get("LLAMA_CACHE"):
         return [Path(folder).expanduser()]
-    if sys.platform == "darwin":
+    system: str = sys.platform
+    if system == "darwin":
         return [home / "Library" / "Caches" / "llama.cpp"]
-    if sys.platform == "win32":
+    if system == "win32":
         return [Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "llama.cpp"]
     return [_cache(environ, home) / "llama.cpp"]
 

@@ -36,6 +36,15 @@ class Client:
     watches_files: bool = False
     streams: bool = False
     wants_cost: bool = False
+    wants_status: bool = False
+    resolves_edits: bool = False  # of code actions
+    annotates_edits: bool = False  # and lets the person confirm them
+    document_changes: bool = False
+    creates_files: bool = False
+    applies_edits: bool = False
+    hover_dynamic: bool = False
+    related_information: bool = False  # of diagnostics
+    code_descriptions: bool = False
 
     @property
     def is_helix(self) -> bool:
@@ -46,6 +55,11 @@ class Client:
     def is_neovim(self) -> bool:
         """Neovim draws an inline completion that has a range over the text to its right."""
         return self.name.lower() == "neovim"
+
+    @property
+    def versioned_edits(self) -> bool:
+        """Whether edits may name the version they are for; Neovim takes them although it does not say so."""
+        return self.document_changes or self.is_neovim
 
 
 def client_of(params: types.InitializeParams) -> Client:
@@ -74,6 +88,18 @@ def client_of(params: types.InitializeParams) -> Client:
         watches_files=can("workspace.did_change_watched_files.dynamic_registration"),
         streams=own.get("stream") is True,
         wants_cost=own.get("cost") is True,
+        wants_status=own.get("status") is True,
+        resolves_edits=_resolves_edits(capabilities),
+        annotates_edits=get_capability(capabilities, "workspace.workspace_edit.change_annotation_support", None)
+        is not None,
+        document_changes=can("workspace.workspace_edit.document_changes"),
+        creates_files=_creates_files(capabilities),
+        applies_edits=can("workspace.apply_edit"),
+        hover_dynamic=can("text_document.hover.dynamic_registration"),
+        related_information=can("text_document.publish_diagnostics.related_information")
+        or can("text_document.diagnostic.related_information"),
+        code_descriptions=can("text_document.publish_diagnostics.code_description_support")
+        or can("text_document.diagnostic.code_description_support"),
     )
 
 
@@ -92,4 +118,16 @@ def _own(experimental: Any) -> Mapping[str, Any]:
     own = experimental.get("gemmaLsp") if isinstance(experimental, Mapping) else getattr(experimental, "gemmaLsp", None)
     if isinstance(own, Mapping):
         return own
-    return {name: getattr(own, name) for name in ("stream", "cost") if hasattr(own, name)}
+    return {name: getattr(own, name) for name in ("stream", "cost", "status") if hasattr(own, name)}
+
+
+def _creates_files(capabilities: types.ClientCapabilities) -> bool:
+    operations = get_capability(capabilities, "workspace.workspace_edit.resource_operations", None) or ()
+    return types.ResourceOperationKind.Create in operations
+
+
+def _resolves_edits(capabilities: types.ClientCapabilities) -> bool:
+    """Whether `codeAction/resolve` may bring the edit: the client must say so, and keep our `data` until then."""
+    support = get_capability(capabilities, "text_document.code_action.resolve_support", None)
+    keeps_data = get_capability(capabilities, "text_document.code_action.data_support", False)
+    return bool(keeps_data) and support is not None and "edit" in support.properties

@@ -10,6 +10,7 @@ from gemma_lsp.server.handlers import (
     diagnostics,
     documents,
     execute_command,
+    hover,
     inline_completion,
     lifecycle,
     status,
@@ -33,12 +34,14 @@ ROUTES: Routes = {
     types.WORKSPACE_DID_CHANGE_WATCHED_FILES: Route(workspace.did_change_watched_files, Lane.MUTATE),
     types.WINDOW_WORK_DONE_PROGRESS_CANCEL: Route(workspace.work_done_progress_cancel, Lane.MUTATE),
     types.TEXT_DOCUMENT_CODE_ACTION: Route(code_action.text_document_code_action, Lane.READ),
-    types.CODE_ACTION_RESOLVE: Route(code_action.code_action_resolve, Lane.READ),
+    types.CODE_ACTION_RESOLVE: Route(code_action.code_action_resolve, Lane.ENGINE),
     "gemma-lsp/status": Route(status.status, Lane.READ),
     types.TEXT_DOCUMENT_INLINE_COMPLETION: Route(
         inline_completion.text_document_inline_completion, Lane.ENGINE, COMPLETION_LIMIT_S
     ),
     types.TEXT_DOCUMENT_COMPLETION: Route(completion.text_document_completion, Lane.ENGINE, COMPLETION_LIMIT_S),
     types.WORKSPACE_EXECUTE_COMMAND: Route(execute_command.workspace_execute_command, Lane.ENGINE),
+    types.TEXT_DOCUMENT_HOVER: Route(hover.text_document_hover, Lane.ENGINE),
     types.TEXT_DOCUMENT_DIAGNOSTIC: Route(diagnostics.text_document_diagnostic, Lane.BACKGROUND),
+    types.WORKSPACE_DIAGNOSTIC: Route(diagnostics.workspace_diagnostic, Lane.BACKGROUND),
 }

@@ -27,6 +27,8 @@ def wanted(client: Client, settings: Settings) -> dict[str, Any]:
         methods[types.WORKSPACE_DID_CHANGE_CONFIGURATION] = options
     if client.inline_dynamic and settings.completion.enabled:
         methods[types.TEXT_DOCUMENT_INLINE_COMPLETION] = types.InlineCompletionRegistrationOptions()
+    if client.hover_dynamic and settings.hover.enabled:
+        methods[types.TEXT_DOCUMENT_HOVER] = types.HoverRegistrationOptions()
     return methods
 
 

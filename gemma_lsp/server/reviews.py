@@ -17,8 +17,12 @@ from gemma_lsp.base.digest import digest_text
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.engine.messages import Cost
 from gemma_lsp.features.context import FeatureContext
-from gemma_lsp.features.diagnostics import Review, review, review_enabled
+from gemma_lsp.features.diagnostics import CODE, Finding, Review, known_findings, review, review_enabled
 from gemma_lsp.server.convert import answers
+from gemma_lsp.server.convert.uris import uri_of
+from gemma_lsp.server.dismissals import Dismissals
+from gemma_lsp.server.errors import invalid_params
+from gemma_lsp.server.surroundings import documentation, on_battery
 from gemma_lsp.text import Text
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ class Reviews:
         self._pushes: dict[str, asyncio.Task[Any]] = {}
         self._shown: set[str] = set()
         self._answerable: object = None
+        self.dismissals = Dismissals()
 
     # -- what happens to documents ---------------------------------------------------------------------------------
 
@@ -65,11 +70,20 @@ class Reviews:
         before, self._answerable = self._answerable, now if now is not None else self._answerable
         if before is None or now is None or before == now:
             return
-        if session.client.refreshes_diagnostics:
-            session.spawn(session.request(types.WORKSPACE_DIAGNOSTIC_REFRESH, None))
-        elif not session.client.pulls_diagnostics:
-            for document in session.app.documents:
-                self._push(document.uri, ask=True)
+        self._show_again()
+
+    # -- what a person does with findings --------------------------------------------------------------------------
+
+    def findings(self, place: Place) -> tuple[Finding, ...]:
+        """What is shown of a file, in its text as it is now."""
+        ctx = self._session.app.context(place.workspace)
+        return known_findings(ctx, place.path, self.dismissals.digests) if ctx and review_enabled(ctx) else ()
+
+    def dismiss(self, digest: str) -> None:
+        """A finding is not shown again, in this session or any other. Raises `LspError` for what is no digest."""
+        if not self.dismissals.add(digest):
+            raise invalid_params("digest is not one of ours; take it from the diagnostic's data")
+        self._show_again()
 
     # -- reports ---------------------------------------------------------------------------------------------------
 
@@ -86,17 +100,58 @@ class Reviews:
             if self._session.app.documents.get(uri) is document:
                 return document.version, found
 
+    async def known(self, uri: str) -> tuple[int | None, list[types.Diagnostic]]:
+        """The same of what is known already: asks nobody, and waits neither for quiet nor for the model."""
+        session = self._session
+        document, place = session.app.documents.get(uri), session.app.place(uri)
+        if document is None or place is None or session.app.engine.model is None:
+            return (document.version if document is not None else None), []
+        return document.version, await self._findings(place, document.text, ask=False)
+
     async def _findings(self, place: Place, text: Text, *, ask: bool) -> list[types.Diagnostic]:
         """An engine that fails finds nothing: it has been told of elsewhere."""
         session = self._session
         try:
-            found = await session.app.answer(place.workspace, lambda ctx: _review(ctx, place.path, ask=ask))
+            found = await session.app.answer(place.workspace, lambda ctx: self._review(ctx, place.path, ask=ask))
         except GemmaLspError:
             return []
         if found.cost.generated:
             session.answered("review", found.cost, "model")
         severity = place.workspace.settings.diagnostics.severity
-        return answers.diagnostics(found.findings, text, session.positions, severity)
+        return answers.diagnostics(
+            found.findings,
+            text,
+            session.positions,
+            severity,
+            documentation=documentation(CODE) if session.client.code_descriptions else None,
+            related=lambda finding: self._related(place, finding) if session.client.related_information else [],
+        )
+
+    async def _review(self, ctx: FeatureContext, path: str, *, ask: bool) -> Review:
+        """Without asking, only what is known; a machine on its battery is not kept busy."""
+        if not review_enabled(ctx):
+            return Review(findings=(), cost=Cost())
+        asks = ask and (ctx.settings.diagnostics.on_battery or not on_battery())
+        return await review(ctx, path, None if asks else (), self.dismissals.digests)
+
+    def _related(self, place: Place, finding: Finding) -> list[types.DiagnosticRelatedInformation]:
+        """Where the definition is called."""
+        root, files = place.workspace.root, place.workspace.index.files
+        told = []
+        for path, span in finding.callers if root is not None else ():
+            if root is not None and path in files:
+                location = types.Location(uri_of(root / path), self._session.positions.to_range(files[path].text, span))
+                told.append(types.DiagnosticRelatedInformation(location, "it is called here"))
+        return told
+
+    def _show_again(self) -> None:
+        """What is shown may be no longer what should be."""
+        session = self._session
+        if session.client.refreshes_diagnostics:
+            session.spawn(session.request(types.WORKSPACE_DIAGNOSTIC_REFRESH, None))
+        elif not session.client.pulls_diagnostics:
+            for document in session.app.documents:
+                self._push(document.uri, ask=True)
 
     def _push(self, uri: str, *, ask: bool) -> None:
         older = self._pushes.pop(uri, None)
@@ -125,10 +180,3 @@ def result_id(found: list[types.Diagnostic]) -> str:
         for d in found
     ]
     return digest_text(json.dumps(places))
-
-
-async def _review(ctx: FeatureContext, path: str, *, ask: bool) -> Review:
-    """Without asking, only what is known."""
-    if not review_enabled(ctx):
-        return Review(findings=(), cost=Cost())
-    return await review(ctx, path, None if ask else ())

@@ -22,7 +22,7 @@ from gemma_lsp.server.session import Session
 from gemma_lsp.server.stdio import StdoutWriter, start_reading
 
 log = logging.getLogger(__name__)
-PARENT_CHECK_S = 10.0
+PARENT_CHECK_S = 3.0
 CLOSE_LIMIT_S = 3.0
 
 
@@ -68,7 +68,13 @@ async def serve(
 
     session = Session(engine_factory, ROUTES, own_sources)
     session.protocol.on_exit = end
-    writer = StdoutWriter(stdout)
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(end, 1)
+
+    writer = StdoutWriter(stdout, gone)
     session.protocol.set_writer(writer)
     start_reading(stdin, session.protocol.on_body, lambda: end(1))
     parent = asyncio.create_task(_watch_parent(session, lambda: end(1)))
@@ -89,12 +95,24 @@ async def _watch_parent(session: Session, on_gone: Callable[[], None]) -> None:
         parent = session.client.process_id
         if parent is None:
             continue
-        if psutil.pid_exists(parent):
+        if _lives(parent):
+            if seen is None:
+                log.info("watching the editor's process %d", parent)
             seen = parent
         elif seen == parent:
             log.warning("the editor's process is gone")
             on_gone()
             return
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process. One that has ended is gone, although nobody has asked for its exit code yet."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except (psutil.Error, ValueError, OverflowError):
+        return psutil.pid_exists(pid) if 0 < pid < 2**31 else False
 
 
 def _own_stdout() -> BinaryIO:

@@ -16,9 +16,11 @@ from pygls.lsp.server import LanguageServer
 
 from gemma_lsp import __version__
 from gemma_lsp.app import App, EngineFactory, TaskView
+from gemma_lsp.app import status as app_status
 from gemma_lsp.app.ports import NO_VIEW
 from gemma_lsp.config.load import Source, Strength, client_source
 from gemma_lsp.engine.messages import Cost
+from gemma_lsp.server.announcer import Announcer
 from gemma_lsp.server.client import Client
 from gemma_lsp.server.convert import answers
 from gemma_lsp.server.convert.positions import Positions
@@ -31,6 +33,7 @@ from gemma_lsp.server.registrations import Registrations, wanted
 from gemma_lsp.server.reviews import Reviews
 from gemma_lsp.server.routes import Routes
 from gemma_lsp.server.scratch import Scratch
+from gemma_lsp.server.tellings import Tellings
 
 log = logging.getLogger(__name__)
 CONFIGURATION_LIMIT_S = 5.0
@@ -51,6 +54,8 @@ class Session(LanguageServer):
         self.scratch = Scratch()
         self.progresses = Progresses(self.request, self.protocol.notify)
         self.reviews = Reviews(self)
+        self.tellings = Tellings()
+        self.announcer = Announcer(self.standing, lambda now: self.protocol.notify("gemma-lsp/status", now))
         self.typed: set[str] = set()  # documents changed since a completion was last asked for
         self.selection: tuple[str, types.Range] | None = None  # for which actions were listed last
         self.last_cost: dict[str, Any] | None = None
@@ -59,6 +64,7 @@ class Session(LanguageServer):
         self._registrations = Registrations(self.request)
         self._own_sources = tuple(sources)
         self._client_sources: dict[Strength, Source] = {}
+        self._asked_at, self._told_at = itertools.count(1), 0  # of workspace/configuration: an older answer is dropped
         self._warned: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -82,16 +88,21 @@ class Session(LanguageServer):
 
     async def configure(self, pushed: Any) -> None:
         """Settings may have changed. `pushed`: what the client sent along, for those that cannot be asked."""
-        raw = await self._ask_configuration() if self.client.configuration else pushed
-        if raw is not None:
-            strength = Strength.WORKSPACE_CONFIGURATION
-            self._client_sources[strength] = client_source(strength, raw)
+        if self.client.configuration:
+            await self._ask_configuration()
+            return
+        if pushed is not None:
+            self._take_configuration(pushed)
+        await self._apply_configuration()
+
+    async def _apply_configuration(self) -> None:
         await self.app.configure((*self._client_sources.values(), *self._own_sources))
         logging.getLogger("gemma_lsp").setLevel(self.app.settings.log.level.upper())
         await self._registrations.settle(wanted(self.client, self.app.settings))
 
     async def close(self) -> None:
         """Stops what runs; afterwards nothing is sent any more but answers."""
+        self.announcer.close()
         for task in self._tasks:
             task.cancel()
         await self.app.close()
@@ -124,12 +135,14 @@ class Session(LanguageServer):
         self, title: str, cancel: Callable[[], object] | None = None, token: Token | None = None
     ) -> TaskView:
         """Progress, where the client shows it. `token`: the client's own."""
-        if token is None and not self.client.progress:
-            return self.no_task
-        return self.progresses.begin(title, cancel, token)
+        shown = token is not None or self.client.progress
+        view = self.progresses.begin(title, cancel, token) if shown else self.no_task
+        self._changed()
+        return self.announcer.watching(view) if self.client.wants_status else view
 
     def warn(self, message: str) -> None:
         """A warning, once."""
+        self._changed()
         if message not in self._warned:
             self._warned.add(message)
             self.say(types.MessageType.Warning, message)
@@ -143,25 +156,47 @@ class Session(LanguageServer):
         self.last_cost = {"kind": kind, "reason": reason, "cost": answers.cost(cost)}
         if self.client.wants_cost:
             self.protocol.notify("gemma-lsp/cost", self.last_cost)
+        self._changed()
 
     def state_changed(self) -> None:
         """What could not be answered before can be now."""
         self.reviews.state_changed()
+        self._changed()
+
+    def standing(self) -> dict[str, Any]:
+        """How things stand, as `gemma-lsp/status` says it."""
+        state = app_status.status(self.app.engine, self.app.workspaces)
+        return {"version": __version__, **state, "lastAnswer": self.last_cost}
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    async def _ask_configuration(self) -> Any:
+    def _changed(self) -> None:
+        if self.client.wants_status:
+            self.announcer.touched()
+
+    async def _ask_configuration(self) -> None:
+        """Waits a while for the client's settings; those that come later count as soon as they are there."""
+        answering = self.spawn(self._answered_configuration(next(self._asked_at)))
+        done, _ = await asyncio.wait([answering], timeout=CONFIGURATION_LIMIT_S)
+        if not done:
+            log.warning("the client has not answered workspace/configuration yet; going on without")
+            await self._apply_configuration()
+
+    async def _answered_configuration(self, asked_at: int) -> None:
         asked = types.ConfigurationParams([types.ConfigurationItem(section="gemma-lsp")])
         try:
-            async with asyncio.timeout(CONFIGURATION_LIMIT_S):
-                got = await self.request(types.WORKSPACE_CONFIGURATION, asked)
-        except TimeoutError:
-            log.warning("the client did not answer workspace/configuration; going on without")
-            return None
+            got = await self.request(types.WORKSPACE_CONFIGURATION, asked)
         except LspError as error:
             log.warning("the client refused workspace/configuration: %s", error.message)
-            return None
-        return got[0] if isinstance(got, list | tuple) and got else None
+        else:
+            if asked_at > self._told_at:
+                self._told_at = asked_at
+                self._take_configuration(got[0] if isinstance(got, list | tuple) and got else None)
+        await self._apply_configuration()
+
+    def _take_configuration(self, raw: Any) -> None:
+        strength = Strength.WORKSPACE_CONFIGURATION
+        self._client_sources[strength] = client_source(strength, raw)
 
     def _on_spawned_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

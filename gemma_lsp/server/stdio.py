@@ -17,19 +17,24 @@ from typing import BinaryIO
 log = logging.getLogger(__name__)
 
 MAX_BODY = 512 * 1024 * 1024
-_LENGTH = re.compile(rb"content-length\s*:\s*(\d{1,12})\s*", re.IGNORECASE)
+_LENGTH = re.compile(rb"(?:.*[^\w-])?content-length\s*:\s*(\d{1,12})\s*", re.IGNORECASE)
 _CLOSE = b""
 
 
 def read_frame(stream: BinaryIO) -> bytes | None:
-    """The body of the next message, b"" for a header without a usable length; None at the end of the stream."""
+    """The body of the next message, b"" for a header without a usable length; None at the end of the stream.
+
+    After such a header its body is read as headers, which end in the length of the message behind it: that is found.
+    """
     length: int | None = None
+    begun = False
     while True:
         line = stream.readline(4096)
         if not line:
             return None
-        if not line.strip():
+        if not line.strip() and begun:
             break
+        begun = begun or bool(line.strip())
         if match := _LENGTH.fullmatch(line.strip()):
             length = int(match.group(1))
     if length is None or length > MAX_BODY:
@@ -67,8 +72,10 @@ def start_reading(stream: BinaryIO, on_body: Callable[[bytes], None], on_end: Ca
 class StdoutWriter:
     """Writes whole messages in order, in a thread of its own. `write` never blocks; any thread may call it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, on_broken: Callable[[], None] = lambda: None) -> None:
+        """`on_broken` is called in the writer's thread when the client cannot be written to any more."""
         self._stream = stream
+        self._on_broken = on_broken
         self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="lsp-write", daemon=True)
         self._thread.start()
@@ -89,3 +96,4 @@ class StdoutWriter:
                 self._stream.flush()
         except (OSError, ValueError) as error:
             log.warning("cannot write to the client any more: %s", error)
+            self._on_broken()

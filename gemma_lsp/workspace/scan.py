@@ -80,6 +80,11 @@ def read_file(root: Path, path: str, options: ScanOptions, rules: IgnoreRules | 
     return Skipped(hidden) if hidden is not None else _load(root, path, options)
 
 
+def unreadable(root: Path) -> str:
+    """What is said of a workspace folder that cannot be listed; the same words wherever it is noticed."""
+    return f"the folder {root} cannot be read, so nothing is known of what it holds; open one that can be read"
+
+
 def files_under(rules: IgnoreRules, folder: str) -> tuple[list[str], str | None]:
     """Paths in a folder and below that belong into the prompt, unread; and the bound that was reached, if any."""
     state = _Scan(rules=rules, cancel=None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from gemma_lsp.workspace.rules import IgnoreRules
-from gemma_lsp.workspace.scan import files_under
+from gemma_lsp.workspace.scan import files_under, unreadable
 
 _MAX_PATHS = 5_000
 _DEBOUNCE_MS = 200
@@ -39,7 +39,8 @@ async def watch(
     root = Path(os.path.realpath(rules.root))
     try:
         if not root.is_dir():  # watchfiles would wait for it, silently and for ever
-            raise FileNotFoundError(f"there is no folder {root.name}")
+            on_problem(unreadable(rules.root))
+            return
         async for batch in awatch(
             root,
             watch_filter=lambda _, name: _concerns(rules, _relative(root, name)),

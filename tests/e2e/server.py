@@ -21,7 +21,11 @@ atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 PARCELS = FOLDER / "parcels"
 shutil.copytree(ROOT / "fixtures" / "parcels", PARCELS)
 
-COMMAND = [sys.executable, "-m", "gemma_lsp", "serve"]
+RECORDS = FOLDER / "traffic"
+RECORDS.mkdir()
+SERVE = [sys.executable, "-m", "gemma_lsp", "serve"]
+COMMAND = [sys.executable, str(ROOT / "tests" / "support" / "tee.py"), str(RECORDS), "--", *SERVE]
+"""The server; what it and its client say to each other is kept and checked after each test (tests/conftest.py)."""
 LIMIT_S = 300.0  # for what takes seconds: this machine may be busy
 
 OPTIONS: dict[str, Any] = {

@@ -25,6 +25,7 @@ SERVED = {
     "textDocument/completion",
     "textDocument/diagnostic",
     "textDocument/inlineCompletion",
+    "workspace/diagnostic",
     "workspace/executeCommand",
 }
 SERVED_WITHOUT_AN_ID = {
@@ -125,7 +126,7 @@ async def test_every_request_is_answered_once_and_the_server_lives_on() -> None:
         await ready(client)
         client.messages.clear()
         await send_all(client, [*messages, {"jsonrpc": "2.0", "id": "the end", "method": "gemma-lsp/status"}])
-        await client.until(lambda: len(client.received("window/showMessage")) == 2)
+        await client.until(lambda: len(client.received("window/showMessage")) == 3)
         (end,) = client.answers("the end")
         client.messages.remove(end)
         n_before = len(client.messages)
@@ -135,10 +136,11 @@ async def test_every_request_is_answered_once_and_the_server_lives_on() -> None:
     got = client.messages
     assert_answers(messages, [message for message in got if "method" not in message])
     assert "Traceback" not in json.dumps(got)
-    # What a setting is called comes from the data set; each wrong one is named once, in whatever number it comes.
+    # The names of settings and of a folder come from the data set; each is named once, in whatever number it comes.
     boxes = [message["params"]["message"] for message in got if message.get("method") == "window/showMessage"]
-    assert len(boxes) == len(set(boxes)) == 2
-    assert all("no such setting" in box for box in boxes)
+    assert len(boxes) == len(set(boxes)) == 3
+    assert sum("no such setting" in box for box in boxes) == 2
+    assert sum("cannot be read" in box for box in boxes) == 1
 
 
 STALE = (-32801, -32802)  # ContentModified, ServerCancelled

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.protocol.traffic import Traffic
+from tests.protocol.traffic import Traffic, recorded_complaints
 from tests.support.raw_client import RawClient
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.support.sessions import (
@@ -22,18 +25,30 @@ from tests.support.sessions import (
     write_files,
 )
 
-FINDING = '{"findings": [{"quote": "return weight * 3", "message": "the surcharge is missing", "severity": "error"}]}'
+TEE = Path(__file__).parents[1] / "support" / "tee.py"
+CLAIM = {"quote": "return weight * 3", "what": "the surcharge is missing", "why": "", "severity": "error"}
+FINDING = json.dumps({"findings": [{**CLAIM, "confidence": 90}]})
+FIXED = "weight):\n    return weight * 4\n```"
 EXPLANATION = "It forgets the surcharge. `shop/rates.py`: `return weight * 3`"
 OPTIONS = {"completion": {"debounce_ms": 0}}
 EVERYTHING: dict[str, Any] = {
     "general": {"positionEncodings": ["utf-32", "utf-16"]},
-    "textDocument": {"inlineCompletion": {"dynamicRegistration": True}, "diagnostic": {"relatedDocumentSupport": True}},
+    "textDocument": {
+        "inlineCompletion": {"dynamicRegistration": True},
+        "diagnostic": {"relatedDocumentSupport": True, "relatedInformation": True, "codeDescriptionSupport": True},
+        "codeAction": {"dataSupport": True, "resolveSupport": {"properties": ["edit"]}},
+    },
     "window": {"workDoneProgress": True, "showDocument": {"support": True}},
     "workspace": {
         "configuration": True,
         "didChangeConfiguration": {"dynamicRegistration": True},
         "didChangeWatchedFiles": {"dynamicRegistration": True},
         "diagnostics": {"refreshSupport": True},
+        "workspaceEdit": {
+            "documentChanges": True,
+            "resourceOperations": ["create"],
+            "changeAnnotationSupport": {"groupsOnLabel": True},
+        },
     },
 }
 ANSWERED = {
@@ -43,6 +58,7 @@ ANSWERED = {
     "textDocument/codeAction",
     "textDocument/completion",
     "textDocument/diagnostic",
+    "textDocument/hover",
     "textDocument/inlineCompletion",
     "workspace/executeCommand",
 }
@@ -81,9 +97,11 @@ def shop(tmp_path: Path) -> Path:
 
 
 def scripted(asked: Asked) -> str:
-    """A completion, an explanation or a review, as the limits of the request tell them apart."""
+    """A completion, an explanation, a review or code, as the request tells them apart."""
     if asked.options.sampling.grammar:
         return FINDING
+    if "Answer with one block" in asked.text:
+        return FIXED if asked.text.endswith("def rate(") else f"```python\ndef rate({FIXED}"
     return EXPLANATION if "explain" in asked.text.lower() else "weight * 3"
 
 
@@ -125,8 +143,10 @@ async def test_a_client_that_can_do_little(traffic: Traffic, shop: Path) -> None
 async def ask_everything(client: RawClient, uri: str) -> None:
     """Every request that the server serves, with progress where one can have it; each has something to answer."""
     selected = {"textDocument": {"uri": uri}, "range": between((0, 0), (1, 21)), "context": {"diagnostics": []}}
-    (action,) = await client.result("textDocument/codeAction", selected)
-    assert await client.result("codeAction/resolve", action) == action
+    actions = {action["title"]: action for action in await client.result("textDocument/codeAction", selected)}
+    for offered in actions.values():
+        await client.result("codeAction/resolve", offered)
+    action = actions["Explain this bug"]
     command = {name: action["command"][name] for name in ("command", "arguments")}
     explained = await client.result("workspace/executeCommand", command)
     assert explained["citations"]
@@ -141,7 +161,8 @@ async def ask_everything(client: RawClient, uri: str) -> None:
     replace_text(client, uri, "def rate(weight):\n    return ")
     assert (await client.result("textDocument/inlineCompletion", inline_at(uri, 1, 11)))["items"]
     assert (await client.result("textDocument/completion", at(uri, 1, 11)))["items"]
-    assert (await client.ask("textDocument/hover", at(uri, 1, 11)))["error"]["code"] == -32601
+    assert await client.result("textDocument/hover", at(uri, 1, 11)) is None
+    assert (await client.ask("textDocument/definition", at(uri, 1, 11)))["error"]["code"] == -32601
     assert (await client.ask("textDocument/completion", {}))["error"]["code"] == -32602
 
 
@@ -181,3 +202,52 @@ async def test_a_wrong_registration_is_noticed(traffic: Traffic) -> None:
         "registerOptions.watchers",
         "no/such cannot be registered",
     ]
+
+
+RECORDED = [
+    ({"id": 1, "result": None}, []),
+    ({"id": 1, "result": 5}, ["result"]),
+    ({"id": 1, "error": {"code": "no", "message": ""}}, ["error.code"]),
+    ({"method": "window/logMessage", "params": {"type": 3, "message": "hello"}}, ["never answered"]),
+    ({"id": 9, "result": None}, ["never answered"]),
+]
+
+
+@pytest.mark.parametrize(("answer", "complaints"), RECORDED)
+def test_what_was_recorded_is_checked(tmp_path: Path, answer: dict[str, Any], complaints: list[str]) -> None:
+    """One request and the end of a session; what the server said to it is complained about by its place."""
+    said = [{"id": 1, "method": "shutdown"}, {"method": "exit"}]
+    write_record(tmp_path / "1.client", said)
+    write_record(tmp_path / "1.server", [answer])
+    assert [found.split(":")[0] for found in recorded_complaints(tmp_path)] == complaints
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_given_twice_is_noticed(tmp_path: Path) -> None:
+    """And a message that was cut off with the session is not."""
+    write_record(tmp_path / "1.client", [{"id": 1, "method": "shutdown"}])
+    write_record(tmp_path / "1.server", [{"id": 1, "result": None}] * 2)
+    with open(tmp_path / "1.server", "ab") as record:
+        record.write(b"Content-Length: 100\r\n\r\n{")
+    (found,) = recorded_complaints(tmp_path)
+    assert found.startswith("answered twice")
+
+
+def write_record(path: Path, messages: list[dict[str, Any]]) -> None:
+    bodies = [json.dumps({"jsonrpc": "2.0", **message}).encode() for message in messages]
+    path.write_bytes(b"".join(b"Content-Length: %d\r\n\r\n%s" % (len(body), body) for body in bodies))
+
+
+async def test_a_recorded_server_behaves_as_if_nobody_listened(tmp_path: Path) -> None:
+    """Every byte arrives, both ways, and so do the end of the input and the exit code."""
+    records = tmp_path / "records"
+    records.mkdir()
+    echo = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()); sys.exit(7)"
+    command = [sys.executable, str(TEE), str(records), "--", sys.executable, "-c", echo]
+    process = await asyncio.create_subprocess_exec(*command, stdin=-1, stdout=-1)
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate(bytes(range(256)) * 1000)
+    assert out == bytes(range(256)) * 1000
+    assert process.returncode == 7
+    assert sorted(path.suffix for path in records.iterdir()) == [".client", ".server"]
+    assert {path.read_bytes() for path in records.iterdir()} == {out}

@@ -386,7 +386,7 @@ async def test_an_edit_is_told_behind_the_body_and_not_read_again(shop: Path) ->
     app.change(rates.as_uri(), 2, [RawChange(None, "def rate(weight):\n    return weight * 4\n")], UTF32)
     app.change(cart.as_uri(), 2, [RawChange(None, FILES["shop/cart.py"] + "\nx = 1\n")], UTF32)
     assert workspace.resident is not None
-    head = "".join(segment.text for segment in workspace.resident.head())
+    head = "".join(segment.visible for segment in workspace.resident.head())
     assert "weight * 4" in head
     assert "weight * 3" not in head
     assert len(engine.read) == 1

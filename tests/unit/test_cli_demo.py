@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from gemma_lsp.bench.editor_client import EditorClient, ServerError
 from gemma_lsp.cli.demo import sample
-from gemma_lsp.cli.demo.client import EditorClient, ServerError
 from gemma_lsp.cli.demo.screen import Screen
 from gemma_lsp.cli.terminal import TerminalHost, cost_line
 from gemma_lsp.engine.messages import Cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from gemma_lsp.engine.messages import Priority
 from gemma_lsp.features.actions import ACTIONS, Facts, offered_actions
 from gemma_lsp.features.actions.explain import ExplainRequest, explain
 from gemma_lsp.features.context import FeatureContext
-from gemma_lsp.features.diagnostics import review, review_enabled
+from gemma_lsp.features.diagnostics import fix_of, known_findings, review, review_enabled
 from gemma_lsp.features.questions import ask
 from gemma_lsp.text import Span, Text
 from tests.support.feature_cases import Case, context_for
@@ -20,7 +21,10 @@ from tests.support.scripted import ScriptedEngine, scripted_model
 
 PATH = "shop/total.py"
 CODE = "def mean(xs):\n    return sum(xs) / len(xs)\n\n\ndef last(xs):\n    return xs[-1]\n"
-FOUND = '{"findings": [{"quote": "/ len(xs)", "message": "empty list", "severity": "error"}]}'
+FOUND = json.dumps(
+    {"findings": [{"quote": "/ len(xs)", "what": "empty list", "why": "", "severity": "error", "confidence": 90}]}
+)
+FIX = "xs):\n    return sum(xs) / max(1, len(xs))\n```"
 
 
 def started(engine: ScriptedEngine) -> FeatureContext:
@@ -34,7 +38,7 @@ def changed(ctx: FeatureContext, code: str) -> FeatureContext:
 
 @pytest.fixture
 def engine() -> ScriptedEngine:
-    return ScriptedEngine(FOUND, '{"findings": []}', model=scripted_model("chat"))
+    return ScriptedEngine(FOUND, FIX, '{"findings": []}', model=scripted_model("chat"))
 
 
 async def test_a_definition_is_read_once(engine: ScriptedEngine) -> None:
@@ -42,7 +46,7 @@ async def test_a_definition_is_read_once(engine: ScriptedEngine) -> None:
     ctx = started(engine)
     before = await review(ctx, PATH)
     after = await review(changed(ctx, "import math\n\n\n" + CODE), PATH)
-    assert len(engine.asked) == 2
+    assert len(engine.asked) == 3
     assert after.cost.generated == 0
     moved = len("import math\n\n\n")
     assert [f.span for f in after.findings] == [Span(f.span.start + moved, f.span.end + moved) for f in before.findings]
@@ -55,7 +59,35 @@ async def test_a_changed_definition_is_read_again(engine: ScriptedEngine) -> Non
     ctx = changed(ctx, CODE.replace("len(xs)", "max(1, len(xs))"))
     assert (await review(ctx, PATH, ())).findings == ()
     await review(ctx, PATH)
-    assert len(engine.asked) == 3
+    assert len(engine.asked) == 4
+
+
+async def test_what_was_changed_is_read_first(engine: ScriptedEngine) -> None:
+    """Definitions that are not as they were when the repository was read come before the others."""
+    ctx = changed(started(engine), CODE.replace("xs[-1]", "xs[-2]"))
+    await review(ctx, PATH)
+    assert "def last" in engine.asked[0].text.rpartition("Review this code")[2]
+    assert "def mean" in engine.asked[-1].text.rpartition("Review this code")[2]
+
+
+async def test_a_dismissed_finding_is_neither_confirmed_nor_given(engine: ScriptedEngine) -> None:
+    """Its digest stays the same while its line does, whatever else changes."""
+    ctx = started(engine)
+    (found,) = (await review(ctx, PATH)).findings
+    other = changed(ctx, "X = 1\n\n\n" + CODE.replace("def mean(xs):", "def mean(xs):\n    # all of them"))
+    fresh = ScriptedEngine(FOUND, '{"findings": []}', model=scripted_model("chat"))
+    assert (await review(replace(other, engine=fresh), PATH, {"mean"}, {found.digest})).findings == ()
+    assert len(fresh.asked) == 1
+    assert known_findings(ctx, PATH, {found.digest}) == ()
+
+
+async def test_the_fix_of_a_finding_moves_with_it(engine: ScriptedEngine) -> None:
+    """It applies wherever its definition went."""
+    ctx = started(engine)
+    await review(ctx, PATH)
+    moved = changed(ctx, "import math\n\n\n" + CODE)
+    (found,) = known_findings(moved, PATH)
+    assert fix_of(moved, found).after.content == "import math\n\n\n" + CODE.replace("len(xs)", "max(1, len(xs))")
 
 
 async def test_only_the_named_definitions_are_asked_about(engine: ScriptedEngine) -> None:
@@ -63,14 +95,15 @@ async def test_only_the_named_definitions_are_asked_about(engine: ScriptedEngine
     ctx = started(engine)
     assert len((await review(ctx, PATH, {"mean"})).findings) == 1
     assert len((await review(ctx, PATH, {"last"})).findings) == 1
-    assert len(engine.asked) == 2
+    assert len(engine.asked) == 3
 
 
 async def test_reviews_yield_to_everything_else(engine: ScriptedEngine) -> None:
     """The lowest priority of all answers, and a grammar that the answer must keep to."""
     await review(started(engine), PATH)
     assert {asked.options.priority for asked in engine.asked} == {Priority.DIAGNOSTICS}
-    assert all(asked.options.sampling.grammar.startswith("root ::=") for asked in engine.asked)
+    grammars = [asked.options.sampling.grammar.partition(" ")[0] for asked in engine.asked]
+    assert grammars == ["root", "", "root"]
 
 
 async def test_an_answer_that_goes_round_in_circles_is_ended() -> None:
@@ -99,15 +132,25 @@ def test_who_is_reviewed_by_whom(switch: Switch, kind: str, enabled: bool) -> No
 
 
 FACTS = Facts(path=PATH, language="python", selected=False, symbol="", n_diagnostics=0)
+FUNCTION = replace(FACTS, symbol="mean", function=True)
 
 
 @pytest.mark.parametrize(
     ("facts", "ids"),
     [
         (FACTS, []),
-        (replace(FACTS, selected=True), ["explain-bug"]),
-        (replace(FACTS, symbol="mean"), ["explain-bug"]),
-        (replace(FACTS, n_diagnostics=1), ["explain-bug"]),
+        (replace(FACTS, selected=True), ["explain-bug", "fix-bug", "explain-code", "simplify"]),
+        (replace(FACTS, symbol="Mean"), ["explain-bug", "explain-code", "docstring"]),
+        (FUNCTION, ["explain-bug", "fix-bug", "explain-code", "docstring", "simplify", "annotate", "test"]),
+        (
+            replace(FUNCTION, annotated=True, test=True),
+            ["explain-bug", "fix-bug", "explain-code", "docstring", "simplify"],
+        ),
+        (
+            replace(FUNCTION, stub=True),
+            ["explain-bug", "fix-bug", "explain-code", "implement", "docstring", "annotate"],
+        ),
+        (replace(FACTS, n_diagnostics=1), ["explain-bug", "fix-bug", "explain-diagnostic"]),
         (replace(FACTS, selected=True, language="text"), []),
     ],
 )

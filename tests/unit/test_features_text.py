@@ -6,9 +6,12 @@ import json
 
 import pytest
 
+from gemma_lsp.base.errors import EditError
+from gemma_lsp.features.actions import edit_action, run_action
 from gemma_lsp.features.actions.explain import ExplainRequest, Reported, explain
 from gemma_lsp.features.completion import completion_items
-from gemma_lsp.features.diagnostics import review
+from gemma_lsp.features.diagnostics import fix_of, review
+from gemma_lsp.features.hover import hover
 from gemma_lsp.features.inline import InlineRequest, inline_completion
 from gemma_lsp.features.questions import ask
 from tests.support.feature_cases import Case, case_names, check_case, context_for, engine_for, read_case
@@ -54,6 +57,25 @@ async def check_explain(case: Case) -> str:
     )
 
 
+async def check_edit(case: Case) -> str:
+    """How often the model was asked, the file, and the edit as a diff; or why there is none."""
+    engine = engine_for(case)
+    ctx = context_for(case, engine)
+    action = edit_action(case.options["action"])
+    assert action is not None
+    reported = case.options.get("reported")
+    diagnostics = (Reported(line=case.position.line, source="linter", message=reported),) if reported else ()
+    request = ExplainRequest(path=case.path, span=case.span, diagnostics=diagnostics)
+    try:
+        proposal = await run_action(ctx, action, request, lambda delta: None)
+    except EditError as error:
+        return f"asked {len(engine.asked)} times\nnothing: {error}"
+    assert proposal.after.content == proposal.base.with_edits(proposal.edits).content
+    again = await run_action(ctx, action, request, lambda delta: None)
+    assert again is proposal
+    return "\n".join((f"asked {len(engine.asked)} times", proposal.label, *_barred(proposal.diff())))
+
+
 async def check_review(case: Case) -> str:
     """Each finding with the text that its span covers."""
     engine = engine_for(case)
@@ -63,10 +85,25 @@ async def check_review(case: Case) -> str:
     for finding in found.findings:
         assert content[finding.span.start : finding.span.end] == finding.quoted
     lines = [
-        f"{ctx.index.files[f.path].text.position(f.span.start).line + 1} {f.severity} [{f.quoted}] {f.message}"
+        f"{ctx.index.files[f.path].text.position(f.span.start).line + 1} {f.severity} {f.confidence} % "
+        f"[{f.quoted}] {f.message}\n" + "\n".join(_barred(fix_of(ctx, f).diff()))
         for f in found.findings
     ]
     return "\n".join((f"asked {len(engine.asked)} times", *lines))
+
+
+async def check_hover(case: Case) -> str:
+    """The paragraph and the word that it is about; a second time nothing is asked."""
+    engine = engine_for(case)
+    ctx = context_for(case, engine)
+    told = await hover(ctx, case.path, case.offset)
+    again = await hover(ctx, case.path, case.offset)
+    if told is None:
+        return f"asked {len(engine.asked)} times\nnothing"
+    assert again is not None
+    assert (again.markdown, again.cost) == (told.markdown, None)
+    word = ctx.index.files[case.path].text.slice(told.span)
+    return f"asked {len(engine.asked)} times\n{word}: {told.markdown}"
 
 
 async def check_ask(case: Case) -> str:
@@ -97,8 +134,10 @@ CHECKS = {
     "inline": check_inline,
     "completion": check_completion,
     "explain": check_explain,
+    "edit": check_edit,
     "review": check_review,
     "ask": check_ask,
+    "hover": check_hover,
     "prompts": check_prompts,
 }
 

@@ -7,6 +7,7 @@ import pytest
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.segments import Prompt, Region
 from gemma_lsp.prompt.tails import (
+    NO_EVIDENCE,
     SUFFIX_CHARS,
     SUFFIX_LINES,
     Asked,
@@ -73,7 +74,7 @@ def prompts(frame: object, evil: str) -> list[Prompt]:
     selection = Selection(path="a.py", symbol="f", first_line=1, lines=(evil,))
     return [
         completion_tail(chosen, place(before=evil)).segments,
-        explain_tail(chosen, selection, asked=Asked.BUG, reported=(), callers=(), thinking=True).segments,
+        explain_tail(chosen, selection, asked=Asked.BUG, evidence=NO_EVIDENCE, thinking=True).segments,
         review_tail(chosen, selection).segments,
         hole_tail("a.py", evil),
     ]
@@ -111,7 +112,7 @@ def test_a_long_suffix_is_cut_at_a_line() -> None:
 
 def test_the_opener_is_the_end_of_the_prompt() -> None:
     """The answer shown begins with words that the model was given."""
-    tail = explain_tail(FRAMES["base"], SELECTION, asked=Asked.BUG, reported=(), callers=(), thinking=False)
+    tail = explain_tail(FRAMES["base"], SELECTION, asked=Asked.BUG, evidence=NO_EVIDENCE, thinking=False)
     assert tail.segments[-1].text == tail.opener == "The function `total` fails when"
 
 

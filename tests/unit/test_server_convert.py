@@ -206,6 +206,8 @@ def test_the_arguments_of_explain() -> None:
     before = ("v", types.Range(types.Position(0, 0), types.Position(0, 1)))
     assert ExplainArguments.read([], before).uri == "v"
     assert ExplainArguments.read([None], None).uri == ""
+    traced = ExplainArguments.read([{"traceback": "TypeError", "about": "code"}], before)
+    assert (traced.uri, traced.traceback, traced.about) == ("", "TypeError", "code")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,7 @@ def test_the_arguments_of_explain() -> None:
         {"diagnostics": 3},
         {"diagnostics": ["x"]},
         {"diagnostics": [{"line": "x"}]},
+        {"about": "weather"},
     ],
 )
 def test_wrong_arguments_are_invalid_params(argument: Any) -> None:
@@ -233,5 +236,9 @@ def test_the_arguments_of_ask() -> None:
     """A question, and perhaps where."""
     assert AskArguments.read([{"question": "why?", "uri": "u"}]) == AskArguments(question="why?", uri="u")
     assert AskArguments.read(()).question == ""
+    place = {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}}
+    args = AskArguments.read([{"question": "why?", "uri": "u", "range": place, "follows": "a1"}])
+    assert args.range == types.Range(types.Position(0, 0), types.Position(1, 0))
+    assert args.follows == "a1"
     with pytest.raises(LspError):
         AskArguments.read([{"question": {"text": "why?"}}])

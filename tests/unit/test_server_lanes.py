@@ -68,6 +68,7 @@ def test_what_is_advertised_is_served() -> None:
         "code_action_provider": types.TEXT_DOCUMENT_CODE_ACTION,
         "execute_command_provider": types.WORKSPACE_EXECUTE_COMMAND,
         "diagnostic_provider": types.TEXT_DOCUMENT_DIAGNOSTIC,
+        "hover_provider": types.TEXT_DOCUMENT_HOVER,
     }
     able = capabilities(Client(inline_completion=True, pulls_diagnostics=True))
     offered = {name for name in dir(able) if name.endswith("_provider") and getattr(able, name) is not None}

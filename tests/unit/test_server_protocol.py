@@ -81,7 +81,7 @@ async def test_unknown_methods() -> None:
     """A request is answered by MethodNotFound, also the client's own methods; a notification is ignored."""
     async with quiet() as client:
         await started(client)
-        for method in ("no/such", "$/noSuch", "window/showDocument", "workspace/configuration", "textDocument/hover"):
+        for method in ("no/such", "$/noSuch", "window/showDocument", "workspace/configuration", "textDocument/rename"):
             assert (await client.ask(method, {}))["error"]["code"] == NOT_FOUND
         client.notify("no/such", {})
         client.notify("$/noSuch")

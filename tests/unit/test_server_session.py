@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def selection(uri: str, range_: dict[str, Any] = RATE, **context: Any) -> dict[s
 
 
 async def explain_command(client: Any, uri: str) -> dict[str, Any]:
-    (action,) = await client.result("textDocument/codeAction", selection(uri))
+    action, *_ = await client.result("textDocument/codeAction", selection(uri))
     return {"command": action["command"]["command"], "arguments": action["command"]["arguments"]}
 
 
@@ -173,8 +174,8 @@ async def test_the_action_is_offered_where_it_makes_sense(shop: Path) -> None:
             actions = await client.result("textDocument/codeAction", selection(uri, *args, **context))
             return [action["title"] for action in actions]
 
-        assert await titles() == ["Explain this bug"]
-        assert await titles(nowhere, triggerKind=1) == ["Explain this bug"]
+        assert await titles() == ["Explain this bug", "Explain this code"]
+        assert await titles(nowhere, triggerKind=1) == ["Explain this bug", "Explain this code"]
         assert await titles(nowhere, triggerKind=2) == []
         assert await titles(only=["quickfix"]) == ["Explain this bug"]
         assert await titles(only=["refactor"]) == []
@@ -185,7 +186,7 @@ async def test_resolving_an_action_changes_nothing(shop: Path) -> None:
     async with quiet() as client:
         await started_in(client, shop)
         uri = open_file(client, shop / "shop/rates.py")
-        (action,) = await client.result("textDocument/codeAction", selection(uri))
+        action, *_ = await client.result("textDocument/codeAction", selection(uri))
         once = await client.result("codeAction/resolve", action)
         assert once == action
         assert await client.result("codeAction/resolve", once) == action
@@ -329,16 +330,18 @@ async def test_a_person_can_stop_an_explanation(shop: Path) -> None:
 
 # -- diagnostics -------------------------------------------------------------------------------------------------------
 
-FINDING = '{"findings": [{"quote": "return weight * 3", "message": "the surcharge is missing", "severity": "error"}]}'
+CLAIM = {"quote": "return weight * 3", "what": "the surcharge is missing", "why": "", "severity": "error"}
+FINDING = json.dumps({"findings": [{**CLAIM, "confidence": 90}]})
+CORRECTED = "weight):\n    return weight * 3 + 1\n```"
 PULL = {"diagnostic": {}}
 
 
 async def test_diagnostics_are_pulled(shop: Path) -> None:
     """A full report once, then unchanged; after an edit the range has moved and the model is not asked again."""
-    engine = ScriptedEngine(FINDING, model=scripted_model("chat"))
+    engine = ScriptedEngine(FINDING, CORRECTED, model=scripted_model("chat"))
     async with quiet(engine) as client:
         result = await started_in(client, shop, textDocument=PULL)
-        assert result["capabilities"]["diagnosticProvider"]["workspaceDiagnostics"] is False
+        assert result["capabilities"]["diagnosticProvider"]["workspaceDiagnostics"] is True
         uri = open_file(client, shop / "shop/rates.py")
         params = {"textDocument": {"uri": uri}}
         full = await client.result("textDocument/diagnostic", params)
@@ -358,7 +361,7 @@ async def test_diagnostics_are_pulled(shop: Path) -> None:
 
 async def test_diagnostics_are_pushed_where_nobody_pulls(shop: Path) -> None:
     """After opening, with the version; they move with the text and go with the document."""
-    async with quiet(ScriptedEngine(FINDING, model=scripted_model("chat"))) as client:
+    async with quiet(ScriptedEngine(FINDING, CORRECTED, model=scripted_model("chat"))) as client:
         result = await started_in(client, shop)
         assert "diagnosticProvider" not in result["capabilities"]
         uri = open_file(client, shop / "shop/rates.py")
@@ -373,7 +376,7 @@ async def test_diagnostics_are_pushed_where_nobody_pulls(shop: Path) -> None:
 
 async def test_of_several_pulls_the_last_is_answered(shop: Path) -> None:
     """The older one is told not to come again."""
-    async with quiet(ScriptedEngine(FINDING, model=scripted_model("chat"))) as client:
+    async with quiet(ScriptedEngine(FINDING, CORRECTED, model=scripted_model("chat"))) as client:
         await started_in(client, shop, textDocument=PULL)
         uri = open_file(client, shop / "shop/rates.py")
         older = client.begin("textDocument/diagnostic", {"textDocument": {"uri": uri}})

@@ -81,7 +81,7 @@ async def test_a_folder_that_is_not_there_is_said_once(tmp_path: Path) -> None:
         batches = [changes async for changes in watch(rules, asyncio.Event(), problems.append)]
     assert batches == []
     assert len(problems) == 1
-    assert problems[0].startswith("changes on disk are not seen")
+    assert problems[0].startswith(f"the folder {tmp_path / 'missing'} cannot be read")
 
 
 async def test_a_system_that_refuses_to_watch_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

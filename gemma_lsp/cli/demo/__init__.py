@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from gemma_lsp.bench.editor_client import EditorClient
 from gemma_lsp.cli import console
-from gemma_lsp.cli.demo.client import EditorClient
 from gemma_lsp.cli.demo.sample import copy_sample
 from gemma_lsp.cli.demo.screen import Screen
 from gemma_lsp.cli.demo.script import FAST, Demo, Pace

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.cli.demo.client import EditorClient, ServerError
+from gemma_lsp.bench.editor_client import EditorClient, ServerError
 from gemma_lsp.cli.demo.sample import EDIT, SPOT, find, planted_bug
 from gemma_lsp.cli.demo.screen import Screen
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Answer(StrEnum):
+    """What running an action gives."""
+
+    WORDS = "words"
+    EDIT = "edit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,13 +23,25 @@ class Facts:
     selected: bool  # something is selected
     symbol: str  # the definition around the place, or ""
     n_diagnostics: int  # reported there by anybody
+    function: bool = False  # the definition is a function or method
+    test: bool = False  # the file holds tests
+    documented: bool = False  # the definition has a docstring
+    stub: bool = False  # its body says nothing yet: a docstring, `pass`, `...` or NotImplementedError
+    annotated: bool = False  # all of its parameters and its result are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """`id` is stable and names the command; `kind` is a code action kind of the protocol."""
+    """`id` is stable; `kind` is a code action kind of the protocol; `command` runs it, without our prefix."""
 
     id: str
     title: str
     kind: str
+    answer: Answer
+    command: str
     offered: Callable[[Facts], bool]
+    title_for: Callable[[Facts], str] | None = None  # where the title depends on the place
+
+    def titled(self, facts: Facts) -> str:
+        """The title at a place."""
+        return self.title_for(facts) if self.title_for is not None else self.title

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lsprotocol import types
@@ -52,7 +52,13 @@ def completion_item(item: CompletionItemData) -> types.CompletionItem:
 
 
 def diagnostics(
-    findings: Sequence[Finding], text: Text, positions: Positions, severity: Severity
+    findings: Sequence[Finding],
+    text: Text,
+    positions: Positions,
+    severity: Severity,
+    *,
+    documentation: str | None = None,
+    related: Callable[[Finding], list[types.DiagnosticRelatedInformation]] = lambda finding: [],
 ) -> list[types.Diagnostic]:
     """Findings in one text. The severity is the user's: what the model says of it is not to be relied on."""
     return [
@@ -61,10 +67,22 @@ def diagnostics(
             message=finding.message,
             severity=_SEVERITIES[severity],
             code=finding.code,
+            code_description=types.CodeDescription(documentation) if documentation is not None else None,
             source=SOURCE,
+            related_information=related(finding) or None,
+            data={"digest": finding.digest},
         )
         for finding in findings
     ]
+
+
+def plain_range(range_: types.Range) -> dict[str, Any]:
+    """A range as plain JSON, for the arguments of commands."""
+    start, end = range_.start, range_.end
+    return {
+        "start": {"line": start.line, "character": start.character},
+        "end": {"line": end.line, "character": end.character},
+    }
 
 
 def cost(value: Cost) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lsprotocol import types
 
+from gemma_lsp.prompt.tails import Asked
 from gemma_lsp.server.errors import invalid_params
 
 _NOWHERE = types.Range(types.Position(0, 0), types.Position(0, 0))
@@ -24,41 +25,78 @@ class ReportedArgument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainArguments:
-    """`gemma-lsp.explain {uri, range, diagnostics?, id?}`."""
+    """`gemma-lsp.explain {uri, range, about?, diagnostics?, traceback?, id?}`; the edit commands take the same."""
 
     uri: str
     range: types.Range
+    about: Asked = Asked.BUG
     diagnostics: tuple[ReportedArgument, ...] = ()
+    traceback: str = ""
     id: str = ""
 
     @classmethod
     def read(cls, arguments: Sequence[Any], otherwise: tuple[str, types.Range] | None) -> ExplainArguments:
-        """Raises `LspError`. Without a place it is `otherwise`; without that, `uri` is empty."""
+        """Raises `LspError`. Without a place it is `otherwise`; without that, or with a traceback, `uri` is empty."""
         given = _object(arguments)
-        uri, range_ = otherwise or ("", _NOWHERE)
+        traceback = _text(given, "traceback")
+        uri, range_ = (None if traceback else otherwise) or ("", _NOWHERE)
         if "uri" in given:
             uri, range_ = _text(given, "uri"), _range(given.get("range"))
+        about = _text(given, "about") or Asked.BUG
+        if about not in list(Asked):
+            raise invalid_params(f"about must be one of {', '.join(Asked)}")
         reported = given.get("diagnostics") or ()
         if not isinstance(reported, Sequence) or isinstance(reported, str):
             raise invalid_params("diagnostics must be a list")
         return cls(
-            uri=uri, range=range_, diagnostics=tuple(_reported(item) for item in reported), id=_text(given, "id")
+            uri=uri,
+            range=range_,
+            about=Asked(about),
+            diagnostics=tuple(_reported(item) for item in reported),
+            traceback=traceback,
+            id=_text(given, "id"),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskArguments:
-    """`gemma-lsp.ask {question, uri?, id?}`."""
+    """`gemma-lsp.ask {question, uri?, range?, id?, follows?}`; without a range it is None."""
 
     question: str
     uri: str = ""
+    range: types.Range | None = None
     id: str = ""
+    follows: str = ""
 
     @classmethod
     def read(cls, arguments: Sequence[Any]) -> AskArguments:
         """Raises `LspError`."""
         given = _object(arguments)
-        return cls(question=_text(given, "question"), uri=_text(given, "uri"), id=_text(given, "id"))
+        range_ = _range(given["range"]) if given.get("range") is not None else None
+        return cls(
+            question=_text(given, "question"),
+            uri=_text(given, "uri"),
+            range=range_,
+            id=_text(given, "id"),
+            follows=_text(given, "follows"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedArguments:
+    """`gemma-lsp.dismiss {uri, digest}`, `gemma-lsp.stop {id}`, `gemma-lsp.show {uri}`: each names one thing."""
+
+    uri: str = ""
+    digest: str = ""
+    id: str = ""
+
+    @classmethod
+    def read(cls, arguments: Sequence[Any], needed: str) -> NamedArguments:
+        """Raises `LspError` where what is needed is missing."""
+        given = _object(arguments)
+        if not _text(given, needed):
+            raise invalid_params(f"{needed} is missing; see docs/protocol.md")
+        return cls(uri=_text(given, "uri"), digest=_text(given, "digest"), id=_text(given, "id"))
 
 
 def _object(arguments: Sequence[Any]) -> Mapping[str, Any]:

@@ -1,20 +1,43 @@
-"""textDocument/codeAction and codeAction/resolve: which actions there are here. No model is asked."""
+"""textDocument/codeAction and codeAction/resolve: which actions there are here, and the edit of the one chosen.
+
+Listing asks no model. Resolving does; the same action is resolved to the same edit as long as the code is the same.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from lsprotocol import types
 
+from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.workspace import Place
-from gemma_lsp.features.actions import Action, Facts, offered_actions
-from gemma_lsp.server.capabilities import EXPLAIN
+from gemma_lsp.base.errors import EditError, GemmaLspError
+from gemma_lsp.features.actions import (
+    Action,
+    Answer,
+    ExplainRequest,
+    Facts,
+    edit_action,
+    facts_at,
+    offered_actions,
+)
+from gemma_lsp.features.actions.explain import Reported
+from gemma_lsp.features.actions.test import path_of_tests
+from gemma_lsp.features.diagnostics import fix_of
+from gemma_lsp.features.telling import Speech
+from gemma_lsp.prompt.tails import Asked
+from gemma_lsp.server.capabilities import DISMISS, SHOW
 from gemma_lsp.server.convert import answers
+from gemma_lsp.server.convert.arguments import ExplainArguments
+from gemma_lsp.server.convert.uris import uri_of
+from gemma_lsp.server.editing import made_edit, report, sendable
 from gemma_lsp.server.session import Session
-from gemma_lsp.syntax.context import innermost
-from gemma_lsp.text import Span, Text
+from gemma_lsp.workspace.mirror import OpenDocument
 
-_COMMANDS = {"explain-bug": EXPLAIN}
+_DISMISS = "Do not show this finding again"
+_ABOUT = {"explain-code": Asked.CODE, "explain-diagnostic": Asked.DIAGNOSTIC}
 
 
 def text_document_code_action(session: Session, params: types.CodeActionParams) -> list[types.CodeAction] | None:
@@ -25,54 +48,115 @@ def text_document_code_action(session: Session, params: types.CodeActionParams) 
         return None
     session.selection = (uri, params.range)
     span = session.positions.span(document.text, params.range)
-    foreign = [d for d in params.context.diagnostics if d.source != answers.SOURCE]
     if _unasked(params.context) and span.start == span.end and not params.context.diagnostics:
         return []  # no light bulb on every line
-    facts = _facts(place, document.text, span, len(params.context.diagnostics))
-    if facts is None:
+    parsed = place.workspace.index.files.get(place.path)
+    if parsed is None:
         return []
-    actions = [_action(action, params, foreign) for action in offered_actions(facts)]
+    facts = facts_at(parsed, span, len(params.context.diagnostics))
+    actions = _about_findings(session, place, document, params)
+    for action in offered_actions(facts):
+        if _possible(session, action, place):
+            actions.append(_action(session, action, facts, params, document.version, place))
     return [action for action in actions if _wanted(action, params.context.only)]
 
 
-def code_action_resolve(session: Session, params: types.CodeAction) -> types.CodeAction:
-    """Every action is complete as it was offered: clients resolve all of them, some twice."""
+def code_action_resolve(session: Session, params: types.CodeAction) -> Awaitable[types.CodeAction] | types.CodeAction:
+    """The action with its edit; as it came where it has one, needs none, or none can be made, which is said."""
+    data = params.data
+    action = edit_action(str(data.get("action", ""))) if isinstance(data, Mapping) else None
+    if action is None or params.edit is not None or not isinstance(data, Mapping):
+        return params
+    args = ExplainArguments.read([data], None)
+    document, place = session.app.documents.get(args.uri), session.app.place(args.uri)
+    if document is None or place is None or document.version != data.get("version"):
+        report(session, EditError("the file has changed since; choose the action again"))
+        return params
+    request = ExplainRequest(
+        path=place.path,
+        span=session.positions.span(document.text, args.range),
+        diagnostics=tuple(Reported(line=d.line, source=d.source, message=d.message) for d in args.diagnostics),
+    )
+    return _resolved(session, params, action, place, request, args.uri)
+
+
+async def _resolved(
+    session: Session, params: types.CodeAction, action: Action, place: Place, request: ExplainRequest, uri: str
+) -> types.CodeAction:
+    said: list[str] = []
+
+    def on_delta(delta: str) -> None:
+        said.append(delta)
+        view.report(f"{sum(map(len, said))} characters")
+
+    task = asyncio.create_task(made_edit(session, action, place, request, Speech(on_delta)))
+    view = session.begin_task(params.title, task.cancel)
+    try:
+        proposal = await unless_stopped(task)
+        if proposal is not None:
+            params.edit = sendable(session, place, uri, proposal)
+    except GemmaLspError as error:
+        report(session, error)
+    finally:
+        view.end("stopped" if task.cancelled() else "done")
     return params
 
 
-def _facts(place: Place, text: Text, span: Span, n_diagnostics: int) -> Facts | None:
-    parsed = place.workspace.index.files.get(place.path)
-    if parsed is None:
-        return None
-    symbol = innermost(parsed, span.start)
-    return Facts(
-        path=place.path,
-        language=parsed.language,
-        selected=bool(text.slice(span).strip()),
-        symbol=symbol.qualified if symbol else "",
-        n_diagnostics=n_diagnostics,
-    )
-
-
-def _action(action: Action, params: types.CodeActionParams, foreign: list[types.Diagnostic]) -> types.CodeAction:
+def _action(
+    session: Session, action: Action, facts: Facts, params: types.CodeActionParams, version: int, place: Place
+) -> types.CodeAction:
+    foreign = [d for d in params.context.diagnostics if d.source != answers.SOURCE]
+    told = foreign if action.id not in ("fix-bug", "explain-diagnostic") else params.context.diagnostics
     argument: dict[str, Any] = {
         "uri": params.text_document.uri,
-        "range": {
-            "start": {"line": params.range.start.line, "character": params.range.start.character},
-            "end": {"line": params.range.end.line, "character": params.range.end.character},
-        },
-        "diagnostics": [
-            {"line": d.range.start.line, "source": d.source or "", "message": d.message}
-            for d in foreign
-        ],
+        "range": answers.plain_range(params.range),
+        "diagnostics": [{"line": d.range.start.line, "source": d.source or "", "message": d.message} for d in told],
     }
-    command = types.Command(title=action.title, command=_COMMANDS[action.id], arguments=[argument])
-    return types.CodeAction(
-        title=action.title,
-        kind=action.kind,
-        diagnostics=list(params.context.diagnostics) or None,
-        command=command,
-    )
+    if action.id in _ABOUT:
+        argument["about"] = str(_ABOUT[action.id])
+    title = action.titled(facts)
+    on_diagnostics = (action.kind == "quickfix" and list(params.context.diagnostics)) or None
+    made = types.CodeAction(title=title, kind=action.kind, diagnostics=on_diagnostics)
+    if action.answer is Answer.EDIT and session.client.resolves_edits:
+        made.data = {"action": action.id, "version": version, **argument}
+        if action.id == "test" and place.workspace.root is not None:
+            path = path_of_tests(place.workspace.index, place.path)
+            tests = uri_of(place.workspace.root / path)
+            made.command = types.Command(title="Show the tests", command=SHOW, arguments=[{"uri": tests}])
+    else:
+        made.command = types.Command(title=title, command=f"gemma-lsp.{action.command}", arguments=[argument])
+    return made
+
+
+def _about_findings(
+    session: Session, place: Place, document: OpenDocument, params: types.CodeActionParams
+) -> list[types.CodeAction]:
+    """The fix that confirmed a finding, and the wish not to see it again."""
+    made = []
+    span = session.positions.span(document.text, params.range)
+    ctx = session.app.context(place.workspace)
+    for finding in session.reviews.findings(place) if ctx is not None else ():
+        if not (ctx and finding.span.touches(span)):
+            continue
+        severity = place.workspace.settings.diagnostics.severity
+        told = answers.diagnostics([finding], document.text, session.positions, severity)
+        fix = types.CodeAction(title=f"Fix: {finding.message}", kind="quickfix", diagnostics=told)
+        fix.edit = sendable(session, place, document.uri, fix_of(ctx, finding))
+        argument = {"uri": document.uri, "digest": finding.digest}
+        dismiss = types.Command(title=_DISMISS, command=DISMISS, arguments=[argument])
+        made += [fix, types.CodeAction(title=_DISMISS, kind="quickfix", diagnostics=told, command=dismiss)]
+    return made
+
+
+def _possible(session: Session, action: Action, place: Place) -> bool:
+    """Whether this client and this folder can take what the action gives."""
+    client = session.client
+    if action.answer is Answer.WORDS:
+        return True
+    if not (client.resolves_edits or client.applies_edits):
+        return False
+    creates = client.creates_files and client.versioned_edits and place.workspace.root is not None
+    return action.id != "test" or creates
 
 
 def _unasked(context: types.CodeActionContext) -> bool:

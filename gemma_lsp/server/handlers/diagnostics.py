@@ -1,4 +1,4 @@
-"""textDocument/diagnostic: findings for clients that pull."""
+"""textDocument/diagnostic and workspace/diagnostic: findings for clients that pull."""
 
 from __future__ import annotations
 
@@ -25,3 +25,41 @@ async def _answer(session: Session, uri: str, previous: str | None) -> types.Doc
     if now == previous:
         return types.RelatedUnchangedDocumentDiagnosticReport(result_id=now)
     return types.RelatedFullDocumentDiagnosticReport(items=found, result_id=now)
+
+
+def workspace_diagnostic(
+    session: Session, params: types.WorkspaceDiagnosticParams
+) -> Awaitable[types.WorkspaceDiagnosticReport]:
+    """What is known of the open documents: the model is asked for one document at a time, by `textDocument/diagnostic`.
+
+    A client that gave a token for partial results gets each document's report as it is made.
+    """
+    return _answer_all(session, params)
+
+
+async def _answer_all(
+    session: Session, params: types.WorkspaceDiagnosticParams
+) -> types.WorkspaceDiagnosticReport:
+    previous = {told.uri: told.value for told in params.previous_result_ids}
+    whole = types.WorkspaceDiagnosticReport(items=[])
+    for uri in dict.fromkeys([*(document.uri for document in session.app.documents), *previous]):
+        version, found = await session.reviews.known(uri)
+        if not found and uri not in previous:
+            continue
+        report = _of_workspace(uri, version, found, previous.get(uri))
+        if params.partial_result_token is None:
+            whole = types.WorkspaceDiagnosticReport(items=[*whole.items, report])
+        else:
+            part = types.WorkspaceDiagnosticReportPartialResult(items=[report])
+            session.protocol.notify(types.PROGRESS, types.ProgressParams(params.partial_result_token, part))
+    return whole
+
+
+def _of_workspace(
+    uri: str, version: int | None, found: list[types.Diagnostic], previous: str | None
+) -> types.WorkspaceDocumentDiagnosticReport:
+    """Of a document that was closed there are no findings any more, and the client is told so."""
+    now = result_id(found)
+    if now == previous:
+        return types.WorkspaceUnchangedDocumentDiagnosticReport(uri=uri, version=version, result_id=now)
+    return types.WorkspaceFullDocumentDiagnosticReport(uri=uri, version=version, items=found, result_id=now)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gemma_lsp import __version__
-from gemma_lsp.app import status as app_status
 from gemma_lsp.server.session import Session
 
 
 def status(session: Session, params: Any) -> dict[str, Any]:
     """Version, engine, model, workspaces and the cost of the last answer; docs/protocol.md lists the members."""
-    state = app_status.status(session.app.engine, session.app.workspaces)
-    return {"version": __version__, **state, "lastAnswer": session.last_cost}
+    return session.standing()
 
 
 def sentence(session: Session) -> str:

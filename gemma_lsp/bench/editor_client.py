@@ -74,21 +74,30 @@ class EditorClient:
 
     # -- the session -----------------------------------------------------------------------------------------------
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
     async def initialize(self, root: Path, options: Json) -> Json:
         """The handshake; the server's answer to `initialize`."""
-        result = await self.request(
+        result = await self.greet(root, options)
+        self.notify("initialized", {})
+        return result
+
+    async def greet(self, root: Path, options: Json) -> Json:
+        """`initialize` alone: the server knows its folder and does not begin yet."""
+        return await self.request(
             "initialize",
             {
                 "processId": os.getpid(),
-                "clientInfo": {"name": "gemma-lsp demo"},
+                "clientInfo": {"name": "gemma-lsp"},
                 "rootUri": root.as_uri(),
                 "workspaceFolders": [{"uri": root.as_uri(), "name": root.name}],
                 "capabilities": CAPABILITIES,
                 "initializationOptions": options,
             },
         )
-        self.notify("initialized", {})
-        return result
 
     async def stop(self) -> None:
         """Shuts the server down; one that does not go is killed."""

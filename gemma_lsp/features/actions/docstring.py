@@ -1,0 +1,107 @@
+"""'Write the docstring', or 'Update the docstring': nothing else of the definition changes."""
+
+from __future__ import annotations
+
+from gemma_lsp.base.errors import EditError
+from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.edits import Lines, Unusable, line_edits
+from gemma_lsp.features.actions.explain import ExplainRequest, evidence_for
+from gemma_lsp.features.actions.rewriting import Task
+from gemma_lsp.features.actions.targets import Target, definition_target
+from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.prompt.rewrites import Rewrite
+from gemma_lsp.syntax.types import ParsedFile, Symbol
+from gemma_lsp.text import Edit, Span
+
+_QUOTES = '"""'
+_INSTRUCTION = (
+    "Write a docstring for `{name}`: one sentence that says what it does, then, where it is not plain, what it takes, "
+    "returns and raises. Say only what the code shows. Answer with the first lines of the definition and its docstring."
+)
+EXPECTED_CHARS = 600
+
+DOCSTRING = Action(
+    id="docstring",
+    title="Write the docstring",
+    kind="refactor.rewrite",
+    answer=Answer.EDIT,
+    command="docstring",
+    offered=lambda facts: facts.language == "python" and bool(facts.symbol),
+    title_for=lambda facts: "Update the docstring" if facts.documented else "Write the docstring",
+)
+
+
+def docstring_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequest) -> Task:
+    """The task of one request. Raises `EditError` where there is no place for a docstring."""
+    target = definition_target(parsed, request.span)
+    if target is None or target.symbol is None:
+        raise EditError("there is no definition here that is short enough to read as a whole; nothing was changed")
+    symbol, text = target.symbol, parsed.text
+    place = _place(target, symbol)
+    indent = _indent(target, symbol)
+    start = text.line_span(target.lines.first).start
+    opening = f"{text.content[start : symbol.signature.end]}\n{indent}{_QUOTES}"
+    rewrite = Rewrite(
+        selection=target.selection,
+        instruction=_INSTRUCTION.format(name=symbol.name),
+        before="The code",
+        after="The same code with a docstring that says what it does",
+        opening=opening,
+        stop=(_QUOTES,),
+        evidence=evidence_for(ctx, request, parsed, symbol),
+    )
+
+    def take(code: str) -> tuple[Edit, ...]:
+        wanted = _docstring(code, opening, indent)
+        if isinstance(place, Lines):
+            return line_edits(text, place, wanted)
+        return (Edit(place, "".join(line + "\n" for line in wanted)),)
+
+    return Task(
+        label=f"Write the docstring of {target.name}",
+        path=parsed.path,
+        base=text,
+        allowed=place.span(text) if isinstance(place, Lines) else place,
+        rewrite=rewrite,
+        take=take,
+        expected_chars=EXPECTED_CHARS,
+    )
+
+
+def _place(target: Target, symbol: Symbol) -> Lines | Span:
+    """The lines of the docstring that stands there, or the empty span where one goes. Raises `EditError`."""
+    text = target.parsed.text
+    if symbol.docstring is not None:
+        first, last = (text.position(at) for at in (symbol.docstring.start, symbol.docstring.end))
+        alone = not text.line(first.line)[: first.column].strip() and not text.line(last.line)[last.column :].strip()
+        if alone:
+            return Lines(first.line, last.line)
+    line = text.position(symbol.signature.end).line
+    start = text.line_span(line + 1).start
+    if symbol.docstring is not None or not len(symbol.body) or symbol.body.start < start:
+        raise EditError("the body stands on the line of the signature; put it on a line of its own first")
+    return Span(start, start)
+
+
+def _indent(target: Target, symbol: Symbol) -> str:
+    line = target.parsed.text.line(target.parsed.text.position(symbol.body.start).line)
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _docstring(code: str, opening: str, indent: str) -> list[str]:
+    """The lines of a docstring in the usual form. Raises `Unusable`."""
+    if not code.startswith(opening):
+        raise Unusable("it does not begin with the definition")
+    lines = [line.strip() for line in code[len(opening) :].split(_QUOTES)[0].split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    while lines and not lines[0]:
+        lines.pop(0)
+    if not any(c.isalnum() for line in lines for c in line):
+        raise Unusable("it says nothing")
+    raw = "r" if "\\" in "".join(lines) else ""
+    if len(lines) == 1:
+        end = " " if lines[0].endswith('"') else ""
+        return [f"{indent}{raw}{_QUOTES}{lines[0]}{end}{_QUOTES}"]
+    body = [indent + line if line else "" for line in lines[1:]]
+    return [f"{indent}{raw}{_QUOTES}{lines[0]}", *body, indent + _QUOTES]

@@ -1,0 +1,158 @@
+"""Having the model write code and making an edit of it: ask, take the code out of the answer, check, ask once more.
+
+Every action that edits is a `Task`; one file an action says which. Cancel points: every await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gemma_lsp.base.digest import digest_text
+from gemma_lsp.base.errors import Cancelled, EditError
+from gemma_lsp.features.actions.edits import Proposal, Unusable, check
+from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.telling import Hearer, Manner, Spoken, talk, wants_thinking
+from gemma_lsp.generate.answers import sum_costs
+from gemma_lsp.generate.stream import without_fence
+from gemma_lsp.prompt.rewrites import Attempt, Rewrite, rewrite_tail
+from gemma_lsp.syntax.lexical import lexical_state
+from gemma_lsp.text import Edit, Span, Text
+
+MAX_TOKENS = 1600  # of code: more does not fit beside the repository
+_CHARS_PER_TOKEN = 3  # of code, at worst
+_SPARE_TOKENS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is to be written, and how the answer becomes an edit.
+
+    `take` gets the code of an answer and returns edits of `base` inside `allowed`; it raises `Unusable`.
+    `expected_chars`: about how long the code will be.
+    """
+
+    label: str
+    path: str
+    base: Text
+    allowed: Span
+    rewrite: Rewrite
+    take: Callable[[str], tuple[Edit, ...]]
+    expected_chars: int
+    creates: bool = False
+    thinks: bool = False
+
+
+async def propose(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manner | None = None) -> Proposal:
+    """The edit. Raises `EditError` where two answers in a row cannot be used, and `EngineError`.
+
+    What the same task gave before is given again, and two that ask at once ask the model once.
+    """
+    key = _key(ctx, task)
+    async with ctx.memory.asking(key):
+        known = ctx.memory.proposals.get(key)
+        if known is None:
+            known = await _proposed(ctx, task, hearer, manner or _manner(task))
+            ctx.memory.proposals.put(key, known)
+        return known
+
+
+async def propose_once(ctx: FeatureContext, task: Task, manner: Manner) -> Proposal:
+    """The edit of a first answer, unheard; without edits where that cannot be used. Raises `EngineError`."""
+    spoken = await _ask(ctx, task.rewrite, lambda text: None, manner)
+    try:
+        return await _proposal(task, _code(spoken), spoken)
+    except Unusable:
+        return Proposal(path=task.path, label=task.label, base=task.base, edits=(), cost=spoken.cost)
+
+
+async def _proposed(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manner) -> Proposal:
+    spoken = await _ask(ctx, task.rewrite, hearer, manner)
+    code = _code(spoken)
+    try:
+        return await _proposal(task, code, spoken)
+    except Unusable as complaint:
+        failed = Attempt(code=code, complaint=str(complaint))
+    again = await _ask(ctx, replace(task.rewrite, failed=failed), hearer, manner)
+    again = replace(again, cost=sum_costs(spoken.cost, again.cost))
+    try:
+        return await _proposal(task, _code(again), again)
+    except Unusable as complaint:
+        raise EditError(f"the model's answer is of no use here: {complaint}; nothing was changed") from None
+
+
+async def _ask(ctx: FeatureContext, rewrite: Rewrite, hearer: Hearer, manner: Manner) -> Spoken:
+    tail = rewrite_tail(ctx.frame, rewrite, thinking=manner.thinks and wants_thinking(ctx))
+    spoken = await talk(
+        ctx, tail, hearer, replace(manner, over=lambda text: end_of_definition(rewrite, text) is not None)
+    )
+    if tail.opener and (end := end_of_definition(rewrite, spoken.text[len(tail.opener) :])) is not None:
+        spoken = replace(spoken, text=spoken.text[: len(tail.opener) + end], cut_short=False)
+    if spoken.stopped:
+        raise Cancelled("the request was stopped")  # half a definition is none
+    return spoken
+
+
+async def _proposal(task: Task, code: str, spoken: Spoken) -> Proposal:
+    """The edit of an answer. Raises `Unusable`. Reading a long file again takes a while: not on the event loop."""
+    edits = await asyncio.to_thread(_checked, task, _finished(code) if spoken.cut_short else code)
+    return Proposal(
+        path=task.path,
+        label=task.label,
+        base=task.base,
+        edits=edits,
+        creates=task.creates,
+        thinking=spoken.thinking,
+        cost=spoken.cost,
+    )
+
+
+def _checked(task: Task, code: str) -> tuple[Edit, ...]:
+    if not code.strip():
+        raise Unusable("it holds no code")
+    edits = task.take(code)
+    check(task.path, task.base, edits, task.allowed)
+    return edits
+
+
+def end_of_definition(rewrite: Rewrite, text: str) -> int | None:
+    """Where what follows a definition's opening leaves it again, as a base model's answer does; None while it has not.
+
+    A line that is indented no deeper than the definition is the next thing, unless it closes a bracket or is inside of
+    a string.
+    """
+    if not rewrite.opening.strip():
+        return None
+    margin = len(rewrite.opening) - len(rewrite.opening.lstrip())
+    for found in re.finditer(rf"\n[ \t]{{0,{margin}}}(?=[^\s)\]}}#])", text):
+        if not lexical_state(rewrite.opening + text, len(rewrite.opening) + found.start()).in_string:
+            return found.start()
+    return None
+
+
+def _code(spoken: Spoken) -> str:
+    """The code of an answer: what stands in its first fence, or all of it where there is none."""
+    before, fence, _ = spoken.text.partition("```")
+    return without_fence(spoken.text[len(before) :] if fence else spoken.text).rstrip()
+
+
+def _finished(code: str) -> str:
+    """Code that a limit cut short, without the statement that it was in. Raises `Unusable` where nothing is left."""
+    lines = code.split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    starts = [n for n, line in enumerate(lines) if line[margin : margin + 1].strip(" \t)]}")]
+    if len(starts) < 2:
+        raise Unusable("it is too long and does not come to an end")
+    return "\n".join(lines[: starts[-1]])
+
+
+def _manner(task: Task) -> Manner:
+    wanted = min(MAX_TOKENS, task.expected_chars // _CHARS_PER_TOKEN + _SPARE_TOKENS)
+    return Manner(max_tokens=wanted, code=True, thinks=task.thinks)
+
+
+def _key(ctx: FeatureContext, task: Task) -> str:
+    """Equal for what would be asked in the same way of the same model about the same text."""
+    return digest_text("\0".join((ctx.model.path, ctx.model.name, task.path, task.base.digest, repr(task.rewrite))))

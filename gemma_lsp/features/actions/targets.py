@@ -1,0 +1,196 @@
+"""What an action that edits is about, and how a model's answer fits into its place. Pure; any thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gemma_lsp.base.errors import EditError
+from gemma_lsp.features.actions.edits import Lines, Unusable
+from gemma_lsp.features.actions.facts import known_names
+from gemma_lsp.features.actions.surroundings import definition_at
+from gemma_lsp.prompt.tails import Selection
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
+from gemma_lsp.text import Span, Text
+
+MAX_LINES = 150  # of a definition that is rewritten as a whole
+_NUMBER = re.compile(r" *\d+ \| ?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A definition, or some lines where there is none around them (`symbol` is None)."""
+
+    parsed: ParsedFile
+    symbol: Symbol | None
+    lines: Lines
+
+    @property
+    def name(self) -> str:
+        """In words: the definition's name, or the lines."""
+        if self.symbol is not None:
+            return self.symbol.qualified
+        first, last = self.lines.first + 1, self.lines.last + 1
+        return f"line {first}" if first == last else f"lines {first} to {last}"
+
+    @property
+    def span(self) -> Span:
+        """The lines with their line ends."""
+        return self.lines.span(self.parsed.text)
+
+    @property
+    def indent(self) -> str:
+        """White space before the first line."""
+        line = self.parsed.text.line(self.lines.first)
+        return line[: len(line) - len(line.lstrip())]
+
+    @property
+    def selection(self) -> Selection:
+        """As a prompt shows it."""
+        shown = tuple(self.parsed.text.line(n) for n in range(self.lines.first, self.lines.last + 1))
+        symbol = self.symbol.qualified if self.symbol is not None else ""
+        return Selection(path=self.parsed.path, symbol=symbol, first_line=self.lines.first + 1, lines=shown)
+
+    @property
+    def opening(self) -> str:
+        """The start of the definition up to its name, which no rewriting changes, and the bracket that ends it."""
+        if self.symbol is None:
+            return ""
+        start, end = self.parsed.text.line_span(self.lines.first).start, self.symbol.name_span.end
+        content = self.parsed.text.content
+        return content[start : end + (content[end : end + 1] in ("(", ":"))]
+
+    @property
+    def kept(self) -> frozenset[int]:
+        """Lines that hold nothing but a comment, or the docstring: what a model leaves out of them stays."""
+        text = self.parsed.text
+        lines = {n for n in range(self.lines.first, self.lines.last + 1) if text.line(n).lstrip().startswith("#")}
+        if self.symbol is not None and self.symbol.docstring is not None:
+            first, last = (text.position(at).line for at in (self.symbol.docstring.start, self.symbol.docstring.end))
+            lines |= set(range(first, last + 1))
+        return frozenset(lines)
+
+
+def definition_target(parsed: ParsedFile, span: Span) -> Target | None:
+    """The innermost definition around the whole span; None where there is none or it is too long."""
+    symbol = definition_at(parsed, span)
+    if symbol is None or not (symbol.span.start <= span.end and span.end <= symbol.span.end + 1):
+        return None
+    lines = _lines_of(parsed.text, symbol.span)
+    return Target(parsed=parsed, symbol=symbol, lines=lines) if lines.last - lines.first < MAX_LINES else None
+
+
+def target_at(parsed: ParsedFile, span: Span) -> Target:
+    """The definition, or else the selected lines. Raises `EditError` where neither is of a size to work on."""
+    whole = definition_target(parsed, span)
+    if whole is not None:
+        return whole
+    if not parsed.text.slice(span).strip():
+        raise EditError("there is no definition here that is short enough; select the lines to work on")
+    lines = _lines_of(parsed.text, span)
+    if lines.last - lines.first >= MAX_LINES:
+        raise EditError(f"the selection is too long; select at most {MAX_LINES} lines")
+    return Target(parsed=parsed, symbol=None, lines=lines)
+
+
+def fitted(code: str, target: Target) -> list[str]:
+    """The lines of an answer that take the target's place, in its indentation. Raises `Unusable`."""
+    lines = _without_numbers(code).split("\n")
+    if target.symbol is not None:
+        lines = _definition_lines(lines, target, target.symbol)
+    return indented(lines, target.indent, target.parsed)
+
+
+def indented(lines: Sequence[str], indent: str, parsed: ParsedFile) -> list[str]:
+    """Lines moved to an indentation, in the file's own unit; what stands further left is part of a string."""
+    lines = list(lines)
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    if not lines:
+        raise Unusable("it holds no code")
+    base = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    tabs = _uses_tabs(parsed) and not any(line.startswith("\t") for line in lines)
+    return [_moved(line, base, indent, tabs=tabs) for line in lines]
+
+
+def _moved(line: str, base: str, indent: str, *, tabs: bool) -> str:
+    if not line.strip():
+        return ""
+    if not line.startswith(base):
+        return line
+    rest = line.removeprefix(base)
+    return indent + (_with_tabs(rest) if tabs else rest)
+
+
+def parsed_answer(code: str) -> ParsedFile:
+    """An answer's code, parsed on its own."""
+    return parse("answer.py", Text.normalised(code))
+
+
+def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> list[str]:
+    """The lines of the definition of the same name; without its decorators it gets those that stand there."""
+    answer = parsed_answer("\n".join(lines))
+    same = [s for s in answer.symbols if s.name == symbol.name and s.kind is not SymbolKind.VARIABLE]
+    if not same:
+        raise Unusable(f"it does not define `{symbol.name}`")
+    found = same[0]
+    chosen = _lines_of(answer.text, found.span)
+    taken = [answer.text.line(n) for n in range(chosen.first, chosen.last + 1)]
+    if imports := _missing_imports(answer, found, target):
+        after = found.docstring.end if found.docstring is not None else found.signature.end
+        body = answer.text.position(found.body.start)
+        if body.line > answer.text.position(found.signature.end).line:
+            at = answer.text.position(after).line - chosen.first + 1
+            taken[at:at] = [" " * body.column + line for line in imports]
+    margin = taken[0][: len(taken[0]) - len(taken[0].lstrip())]
+    old = target.parsed.text
+    if symbol.docstring is not None and found.docstring is None and len(found.body):
+        first, last = (old.position(at).line for at in (symbol.docstring.start, symbol.docstring.end))
+        kept = [margin + old.line(n).removeprefix(target.indent) for n in range(first, last + 1)]
+        at = answer.text.position(found.signature.end).line - chosen.first + 1
+        if answer.text.position(found.body.start).line - chosen.first >= at:
+            taken[at:at] = kept
+    decorators = old.content[old.line_span(target.lines.first).start : symbol.signature.start].split("\n")[:-1]
+    if decorators and found.span.start == found.signature.start:
+        taken = [margin + line.removeprefix(target.indent) for line in decorators] + taken
+    return taken
+
+
+def _missing_imports(answer: ParsedFile, found: Symbol, target: Target) -> list[str]:
+    """Imports above an answer's definition that it uses and its file lacks: they go inside, where they may stand."""
+    known, code = known_names(target.parsed), answer.text.slice(found.span)
+    missing = []
+    for span in dict.fromkeys(i.span for i in answer.imports if i.span.end <= found.span.start):
+        line = " ".join(answer.text.slice(span).split())
+        bound = {
+            part.split()[-1].partition(".")[0]
+            for part in line.rpartition("import ")[2].strip("( )").split(",")
+            if part.strip()
+        }
+        if any(name not in known and re.search(rf"\b{re.escape(name)}\b", code) for name in bound):
+            missing.append(line)
+    return missing
+
+
+def _lines_of(text: Text, span: Span) -> Lines:
+    start, end = text.position(span.start), text.position(span.end)
+    return Lines(start.line, end.line - 1 if end.column == 0 and end.line > start.line else end.line)
+
+
+def _without_numbers(code: str) -> str:
+    """Code without the line numbers that a prompt may have shown."""
+    lines = code.split("\n")
+    if all(_NUMBER.match(line) for line in lines if line.strip()):
+        lines = [_NUMBER.sub("", line, count=1) for line in lines]
+    return "\n".join(lines)
+
+
+def _uses_tabs(parsed: ParsedFile) -> bool:
+    return "\n\t" in parsed.text.content and "\n    " not in parsed.text.content
+
+
+def _with_tabs(line: str) -> str:
+    depth = len(line) - len(line.lstrip(" "))
+    return "\t" * (depth // 4) + " " * (depth % 4) + line[depth:]
