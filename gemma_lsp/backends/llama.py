@@ -22,7 +22,7 @@ import psutil
 
 from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelInvalid, ModelTooLarge
-from gemma_lsp.engine.backend import Aborted, NoSlot
+from gemma_lsp.engine.backend import Aborted, NoSlot, tail_room
 from gemma_lsp.engine.messages import ModelInfo, Sampling
 from gemma_lsp.kv.plan import Capabilities
 
@@ -46,7 +46,7 @@ class LlamaOptions:
     n_batch: int = 512
     n_slice: int = 0  # 0: 128 on a CPU, n_batch on a GPU
     n_trunks: int = 1
-    n_tail: int = 0  # 0: a quarter of the context, 4,096 at most
+    n_tail: int = 0  # 0: see engine.backend.tail_room
     n_outputs: int = 0  # rows of logits at a time; 0: one for each sequence; `score` needs one for each token
     on_progress: Callable[[float], None] | None = None
 
@@ -196,7 +196,7 @@ class LlamaBackend:
             n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
             n_vocab=self._n_vocab,
             n_swa=self._n_swa,
-            n_tail=self._options.n_tail or min(4096, n_ctx // 4),
+            n_tail=self._options.n_tail or tail_room(n_ctx),
             chat_template=template.decode() if template else "",
             bos=self._raw_piece(lib.llama_vocab_bos(self._vocab)).decode("utf-8", "replace"),
             eos=self._raw_piece(lib.llama_vocab_eos(self._vocab)).decode("utf-8", "replace"),

@@ -46,7 +46,7 @@ class BasicsOptions:
     env: dict[str, str]
     against: Path | None = None
     runs: int = 5
-    n_prompt: int = 2048
+    n_prompt: int = 1024
     n_decode: int = 64
     repo_bytes: int = 5_000_000
     growth_bytes: int = 20_000_000

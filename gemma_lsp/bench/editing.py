@@ -150,17 +150,22 @@ def _body_now(first: Layout, resident: Resident) -> Prompt:
 
 
 def _file_now(parsed: ParsedFile, form: Form, told: set[int], hole: Hole | None) -> list[Segment]:
-    """A file in its form; a chunk of which errata tell lines stands in full, so that all arms know these."""
+    """A file in its form; lines that errata tell stand in their place, so that all arms know the same."""
     shown: list[Segment] = []
     line = 0
     for chunk, short, whole in zip(parsed.chunks, skeleton(parsed), chunk_segments(parsed), strict=True):
         own = range(line, line := line + whole.text.count("\n"))
         if (hole and _inside(chunk, hole)) or not whole.text.strip():
             continue
-        if form is Form.FULL or not told.isdisjoint(own):
+        if form is Form.FULL:
             shown.append(whole)
-        elif form is Form.SKELETON and short.strip():
+            continue
+        if form is Form.SKELETON and short.strip():
             shown.append(Segment(Region.BODY, short if short.endswith("\n") else short + "\n"))
+        if not told.isdisjoint(own):
+            lines = whole.text.removesuffix("\n").split("\n")
+            text = "".join(line + "\n" for n, line in zip(own, lines, strict=True) if n in told)
+            shown.append(Segment(Region.BODY, text))
     names = [Segment(Region.BODY, map_line(parsed).rstrip("\n") + "\n")] if form is Form.MAP else []
     note = "outline" if form is Form.SKELETON else ""
     return [*names, Segment(Region.BODY, file_header(parsed.path, note)), *shown] if shown else names

@@ -18,7 +18,7 @@ from gemma_lsp.bench.moments import Script, script_of
 from gemma_lsp.bench.replay import CostRow, Start, replay
 from gemma_lsp.bench.report import About, Report
 from gemma_lsp.engine.asking import LocalClient
-from gemma_lsp.engine.backend import Backend
+from gemma_lsp.engine.backend import Backend, tail_room
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import ModelInfo
 
@@ -107,7 +107,7 @@ def _truth(options: BenchOptions, history: History, report: Report | None, load:
     driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(Arm), n_outputs=TRUTH_TOKENS)))
     try:
         # The prompts are those of the smaller context; the cells beyond it hold the other arms.
-        model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=min(4096, options.n_ctx // 4))
+        model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=tail_room(options.n_ctx))
         scored: Iterable[FidelityRow] = ()
         facts: tuple[FactsRow, ...] = ()
         if options.steps and options.fidelity:

@@ -141,7 +141,7 @@ class DiagnosticsSettings:
 class HoverSettings:
     """What the model says about the symbol under the pointer."""
 
-    enabled: bool = setting(False, "Whether a paragraph about the symbol is shown, beside what other servers say of it.")
+    enabled: bool = setting(False, "Whether a paragraph about the symbol is shown, beside what other servers say.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

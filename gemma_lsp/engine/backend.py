@@ -13,6 +13,11 @@ from gemma_lsp.engine.messages import ModelInfo, Sampling
 from gemma_lsp.kv.plan import Capabilities
 
 
+def tail_room(n_ctx: int) -> int:
+    """Tokens of a context that the body leaves to errata, masked cells, hole, request and answer."""
+    return max(min(4096, n_ctx // 4), n_ctx // 8)
+
+
 class Aborted(EngineError):
     """A batch was cut short by the abort check; its tokens are not in the cache."""
 

@@ -15,7 +15,7 @@ from gemma_lsp.base.errors import PromptTooLong
 from gemma_lsp.engine.backend import Backend, Sampler
 from gemma_lsp.engine.messages import Cost, Delta, Event, Finished, Generate, Progress, Warm
 from gemma_lsp.engine.trunk import Trunk
-from gemma_lsp.kv.plan import Plan, Policy, Wanted, plan
+from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
 
 Reply = Callable[[Event], None]
 
@@ -67,7 +67,7 @@ class Run:
         self._answer = array("i")
         self._rate: list[tuple[float, int]] = []
         self._n_prompt = sum(len(w.tokens) for w in wanted)
-        self._body_tokens = _body_tokens(wanted)
+        self._body_tokens, self._head_tokens = _ends_of(wanted)
 
     # -- what the loop asks ----------------------------------------------------------------------------------------
 
@@ -126,7 +126,8 @@ class Run:
     def become(self, other: Run) -> None:
         """Goes on with the stand-in's shorter prompt."""
         self.wanted = self._now = other.wanted
-        self._heal, self._n_prompt, self._body_tokens = other._heal, other._n_prompt, other._body_tokens
+        self._heal, self._n_prompt = other._heal, other._n_prompt
+        self._body_tokens, self._head_tokens = other._body_tokens, other._head_tokens
         self.early, self.stand_in = True, None
 
     def detach(self, listener: Listener) -> None:
@@ -191,19 +192,19 @@ class Run:
         flat = array("i", [t for _, _, ts in parts for t in ts])
         last_run, last_offset, last_tokens = parts[-1]
         end = last_offset + len(last_tokens) == len(self._now[last_run].tokens) and last_run == len(self._now) - 1
-        body_end = self._body_end(trunk)
+        ends = (self._end(trunk, self._body_tokens), self._end(trunk, self._head_tokens))
         before = len(trunk.ledger)
         labels = [(self._now[r], o, ts) for r, o, ts in parts]
-        trunk.evaluate_parts(labels, flat, body_end=body_end, logits=end, abort=abort)
+        trunk.evaluate_parts(labels, flat, ends=ends, logits=end, abort=abort)
         self._at = (last_run, last_offset + len(last_tokens))
         if end:
             self._at = (len(self._now), 0)
             self._reached_end(trunk)
         self._account(labels, len(trunk.ledger) - before)
 
-    def _body_end(self, trunk: Trunk) -> int:
-        """Position at which the wanted body ends (or will end) in the trunk, hidden tokens before it counted."""
-        end = self._body_tokens
+    def _end(self, trunk: Trunk, n_wanted: int) -> int:
+        """Position at which so many of the wanted tokens end (or will end), hidden tokens before them counted."""
+        end = n_wanted
         for start, stop in trunk.ledger.hidden:
             if start < end:
                 end += stop - start
@@ -321,14 +322,15 @@ def _overlap(text: str, stop: str) -> int:
     return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
 
 
-def _body_tokens(wanted: Sequence[Wanted]) -> int:
-    """Tokens up to the end of the body (or of the preamble where there is no body)."""
-    total = end = 0
+def _ends_of(wanted: Sequence[Wanted]) -> tuple[int, int]:
+    """Tokens up to the end of the body, and of what all requests share (the preamble's where there is no more)."""
+    total = body = head = 0
     for part in wanted:
         total += len(part.tokens)
-        if part.region in ("preamble", "body"):
-            end = total
-    return end
+        if part.region in HIDEABLE:
+            head = total
+            body = body if part.region == "errata" else total
+    return body, head
 
 
 def _healed(wanted: list[Wanted], backend: Backend) -> tuple[list[Wanted], bytes]:

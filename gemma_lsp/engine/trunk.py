@@ -81,7 +81,7 @@ class Trunk:
         parts: Sequence[tuple[Wanted, int, Sequence[int]]],
         flat: Sequence[int],
         *,
-        body_end: int,
+        ends: tuple[int, int],
         logits: bool,
         abort: Callable[[], bool],
     ) -> None:
@@ -89,7 +89,7 @@ class Trunk:
 
         After `Aborted` and `NoSlot` the trunk is as before; after `DecodeFailed` it is empty.
         """
-        self._share(body_end)
+        self._share(ends)
         start = len(self.ledger)
         try:
             self._backend.evaluate(self.seq, start, flat, logits, abort)
@@ -110,10 +110,10 @@ class Trunk:
             self._backend.copy(self.seq, self._guard, first, last)
             self.ledger.guard(first, last)
 
-    def _share(self, body_end: int) -> None:
+    def _share(self, ends: tuple[int, int]) -> None:
         if self._guard == self.seq:  # the side sequence is never rewound
             return
-        for op in guard_ops(self.ledger, body_end, self._backend.n_guard):
+        for op in guard_ops(self.ledger, ends, self._backend.n_guard):
             if isinstance(op, Share):
                 self._backend.copy(self.seq, self._guard, op.start, op.stop)
                 self.ledger.guard(op.start, op.stop)

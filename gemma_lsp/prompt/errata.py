@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from gemma_lsp.prompt.difference import Difference, Hunk
 from gemma_lsp.prompt.frame import file_header
@@ -45,7 +46,7 @@ def retold(errata: Sequence[Erratum], differences: Mapping[str, Difference]) -> 
         if difference.gone:
             gone = _gone(path)
             fresh += [] if any(e.segment == gone.segment for e in kept) else [gone]
-        fresh += [_erratum(path, part) for part in needed[path].left()]
+        fresh += [_erratum(path, list(parts)) for _, parts in groupby(needed[path].left(), key=lambda h: h.symbol)]
     return (*kept, *fresh)
 
 
@@ -126,15 +127,20 @@ def _joined(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _erratum(path: str, hunk: Hunk) -> Erratum:
-    inside = hunk.symbol and (hunk.before or hunk.after)
-    text = file_header(path, f"changed in {hunk.symbol}" if inside else "changed")
+def _erratum(path: str, hunks: Sequence[Hunk]) -> Erratum:
+    """Hunks of one definition under one header."""
+    symbol = hunks[0].symbol
+    inside = symbol and any(hunk.before or hunk.after for hunk in hunks)
+    text = file_header(path, f"changed in {symbol}" if inside else "changed")
     lines: list[Line] = []
-    for content, context in ((hunk.before, True), *((line, False) for line in hunk.lines), (hunk.after, True)):
-        if content.strip() or not context:
+    for hunk in hunks:
+        for content, context in ((hunk.before, True), *((line, False) for line in hunk.lines), (hunk.after, True)):
+            # Where two hunks are neighbours the line between them is said once.
+            if context and (not content.strip() or (lines and lines[-1].text == content)):
+                continue
             lines.append(Line(content, len(text), len(text) + len(content) + 1, context))
             text += content + "\n"
-    return Erratum(path=path, symbol=hunk.symbol, segment=Segment(Region.ERRATA, text), lines=tuple(lines))
+    return Erratum(path=path, symbol=symbol, segment=Segment(Region.ERRATA, text), lines=tuple(lines))
 
 
 def _gone(path: str) -> Erratum:

@@ -13,7 +13,7 @@ from gemma_lsp.base.errors import DecodeFailed
 from gemma_lsp.engine.backend import Aborted
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.ledger import Ledger
-from gemma_lsp.kv.plan import Capabilities, Clear, Hide, Plan, Policy, Reveal, Rewind, Wanted, plan
+from gemma_lsp.kv.plan import HIDEABLE, Capabilities, Clear, Hide, Plan, Policy, Reveal, Rewind, Wanted, plan
 from gemma_lsp.kv.ranges import Ranges, span
 
 # Segments of which a part is shown, by how that is written.
@@ -25,7 +25,7 @@ def never() -> bool:
 
 
 def wanted(text: str) -> list[Wanted]:
-    """"b:abc e:xyz" -> a body segment of three tokens and an erratum of three; "b:a..d" is "b:abcd" without "bc"."""
+    """ "b:abc e:xyz" -> a body segment of three tokens and an erratum of three; "b:a..d" is "b:abcd" without "bc"."""
     regions = {"p": "preamble", "b": "body", "e": "errata", "h": "hole", "r": "request"}
     found: list[Wanted] = []
     for kind, body in (part.split(":") for part in text.split()):
@@ -40,12 +40,12 @@ def evaluate(trunk: Trunk, parts: list[Wanted], decided: Plan, n_slice: int = 16
     """Carries out a plan as the engine does, one segment at a time."""
     trunk.apply(decided.ops)
     run, offset = decided.run, decided.offset
-    body = sum(len(w.tokens) for w in parts if w.region in ("preamble", "body"))
+    body, head = (sum(len(w.tokens) for w in parts if w.region in r) for r in (("preamble", "body"), HIDEABLE))
     while run < len(parts):
         tokens = parts[run].tokens[offset : offset + n_slice]
         if tokens:
-            part = [(parts[run], offset, tokens)]
-            trunk.evaluate_parts(part, tokens, body_end=body + len(trunk.ledger.hidden), logits=True, abort=never)
+            part, n_hidden = [(parts[run], offset, tokens)], len(trunk.ledger.hidden)
+            trunk.evaluate_parts(part, tokens, ends=(body + n_hidden, head + n_hidden), logits=True, abort=never)
         offset += len(tokens)
         if offset >= len(parts[run].tokens):
             run, offset = run + 1, 0
@@ -156,7 +156,7 @@ def test_moving_the_hole_inside_the_window_keeps_the_body() -> None:
     trunk, body = Trunk(backend, 0, 1, 2), wanted("b:aaaaaaaaaa b:bbbb b:cccc b:dddd")
     one_batch = [(part, 0, part.tokens) for part in body]
     flat = [token for part in body for token in part.tokens]
-    trunk.evaluate_parts(one_batch, flat, body_end=22, logits=False, abort=never)
+    trunk.evaluate_parts(one_batch, flat, ends=(22, 22), logits=False, abort=never)
     for shown, hole in (("b:aaaaaaaaaa b:bbbb b:dddd", "h:CC"), ("b:aaaaaaaaaa b:cccc b:dddd", "h:BB")):
         parts = wanted(f"{shown} {hole}")
         decided = plan(trunk.ledger, parts, backend.can, Policy(slack=0))
@@ -204,7 +204,7 @@ def test_an_interrupted_segment_goes_on_where_it_stopped() -> None:
     _, trunk = held("b:aaaa")
     part = wanted("b:cccccccc")[0]
     some = part.tokens[:5]
-    trunk.evaluate_parts([(part, 0, some)], some, body_end=12, logits=False, abort=never)
+    trunk.evaluate_parts([(part, 0, some)], some, ends=(12, 12), logits=False, abort=never)
     decided = decide(trunk, "b:aaaa b:cccccccc r:x")
     assert (decided.reused, decided.evaluate) == (9, 4)
 
