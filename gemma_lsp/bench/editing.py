@@ -28,16 +28,21 @@ Tokenize = Callable[[str, bool], list[int]]
 
 
 class Arm(StrEnum):
-    """A way to keep a prompt true to edits; a splice will be one more."""
+    """A way to keep a prompt true to edits."""
 
     ERRATA = "errata"  # mask what changed, tell it again behind the body: what the server does
     RECOMPUTE = "recompute"  # the current text in the body, evaluated again from the first difference
     STALE = "stale"  # the body as it was at the start, and nothing told
+    PATH_ORDER = "path-order"  # recompute, with the files in the order of their paths
 
     @property
     def exact(self) -> bool:
         """Whether cells that were computed with other text in sight are never used."""
-        return self is Arm.RECOMPUTE
+        return self in (Arm.RECOMPUTE, Arm.PATH_ORDER)
+
+
+COMPARED = (Arm.ERRATA, Arm.RECOMPUTE, Arm.STALE)
+"""The arms that differ in what the model sees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +114,15 @@ class Editing:
             case Arm.ERRATA:
                 return self.resident.head()
             case Arm.RECOMPUTE:
-                return (*self.frame.head, *_body_now(self.first.layout, self.resident), *self.resident.end)
+                return (*self.frame.head, *_body_now(self._order(), self.resident), *self.resident.end)
+            case Arm.PATH_ORDER:
+                return (*self.frame.head, *_body_now((), self.resident), *self.resident.end)
             case Arm.STALE:
                 return (*self.frame.head, *_body_then(self.first, self.resident), *self.resident.end)
+
+    def _order(self) -> tuple[str, ...]:
+        """The files of the first layout in its order."""
+        return tuple(entry.path for entry in self.first.layout.entries)
 
     def fits(self, question: Question, more: int) -> bool:
         """Whether every arm's prompt, and `more` tokens, fit into the context."""
@@ -130,10 +141,10 @@ class Editing:
         return plan_layout(index, options, self.count)
 
 
-def _body_now(first: Layout, resident: Resident) -> Prompt:
-    """The text of `resident` with every chunk at its place and no errata; files in the order of `first`."""
+def _body_now(first: Sequence[str], resident: Resident) -> Prompt:
+    """The text of `resident` with every chunk at its place and no errata; `first` come first, then by path."""
     layout, files, hole = resident.layout, resident.index.files, resident.hole
-    order = dict.fromkeys((*(e.path for e in first.entries), *(e.path for e in layout.entries), *sorted(files)))
+    order = dict.fromkeys((*first, *sorted(files)))
     found: list[Segment] = []
     for path in order:
         if path in files:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gemma_lsp.bench.driver import Driver, LogProbs
-from gemma_lsp.bench.editing import Arm, Question
+from gemma_lsp.bench.editing import COMPARED, Arm, Question
 from gemma_lsp.bench.moments import Script
 from gemma_lsp.prompt.segments import Prompt
 
@@ -65,7 +65,7 @@ def replay_fidelity(driver: Driver, script: Script, say: Callable[[str], None]) 
     """Asks every moment's question in every arm, each arm in the trunk that it has kept since the start."""
     if not script.moments:
         return []
-    start_all(driver, script.start)
+    start_all(driver, script.starts[Arm.ERRATA])
     rows = []
     for number, moment in enumerate(script.moments, 1):
         say(f"fidelity: {number} of {len(script.moments)}")
@@ -90,7 +90,8 @@ def ask(driver: Driver, question: Question) -> FidelityRow | None:
     if not truth:
         return None
     rows: dict[Arm, LogProbs] = {}
-    for arm, head in question.heads.items():
+    for arm in COMPARED:
+        head = question.heads[arm]
         prompt = (*head, *question.tail)
         rows[arm] = driver.score(arm, prompt, truth, exact=arm.exact)
     exact = rows[Arm.RECOMPUTE]

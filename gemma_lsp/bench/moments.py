@@ -5,6 +5,7 @@ After each commit one question is asked, where its last hunk begins; the truth i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gemma_lsp.bench.editing import Arm, Editing, Question
@@ -35,16 +36,18 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """`start` is what is resident before the first edit; `left_out` says which commits were not asked about and why."""
+    """`starts`: what is resident before the first edit; `left_out`: which commits were not asked about, and why."""
 
-    start: Prompt
+    starts: Mapping[Arm, Prompt]
     moments: tuple[Moment, ...]
     left_out: tuple[str, ...]
 
 
 def script_of(editing: Editing, commits: tuple[Commit, ...]) -> Script:
     """Applies every hunk in turn and asks after each commit."""
-    start, moments, left_out = editing.resident.whole, [], []
+    starts = dict.fromkeys(Arm, editing.resident.whole) | {Arm.PATH_ORDER: editing.head(Arm.PATH_ORDER)}
+    moments: list[Moment] = []
+    left_out: list[str] = []
     for commit in commits:
         for hunk in commit.hunks:
             editing.edit(hunk.path, hunk.text, hunk.span.start)
@@ -55,7 +58,7 @@ def script_of(editing: Editing, commits: tuple[Commit, ...]) -> Script:
             moments.append(moment)
         else:
             left_out.append(f"{name}: {'the prompt does not fit' if asked else 'files were only removed'}")
-    return Script(start=start, moments=tuple(moments), left_out=tuple(left_out))
+    return Script(starts=starts, moments=tuple(moments), left_out=tuple(left_out))
 
 
 def _moment(editing: Editing, commit: Commit, asked: Hunk, name: str) -> Moment | None:

@@ -64,7 +64,7 @@ async def replay(
 ) -> tuple[Start, list[CostRow]]:
     """Runs one arm from the start to the end of the history, in a trunk of its own."""
     workspace = f"bench {arm}"
-    cold = await _warm(client, workspace, script.start)
+    cold = await _warm(client, workspace, script.starts[arm])
     rows = []
     for number, moment in enumerate(script.moments, 1):
         say(f"{arm}: {number} of {len(script.moments)}")

@@ -152,7 +152,18 @@ def _on_cost(report: Report) -> tuple[str, ...]:
         waited = f"Recomputing waited for {theirs.beyond.median:,.0f} and {theirs.beyond.p95:,.0f}"
         times = f"{theirs.first_token_ms.median:,.0f} ms in the median against {ours.first_token_ms.median:,.0f} ms"
         found.append(f"{waited}." if report.about.counted_only else f"{waited}; to the first token it took {times}.")
+    by_path = sums.get(Arm.PATH_ORDER)
+    if by_path and theirs:
+        found.append(
+            f"Recomputing with the files in the order of their paths waited for {by_path.beyond.median:,.0f} in the "
+            f"median, and for {_all_of(report, Arm.PATH_ORDER):,} over all steps against "
+            f"{_all_of(report, Arm.RECOMPUTE):,}."
+        )
     return tuple(found)
+
+
+def _all_of(report: Report, arm: Arm) -> int:
+    return sum(row.beyond for row in report.costs if row.arm == arm)
 
 
 def _on_fidelity(what: str, total: Fidelity, row: FactsRow | None = None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gemma_lsp.bench.counting import CountingBackend
 from gemma_lsp.bench.driver import Driver, ScoringBackend
-from gemma_lsp.bench.editing import Arm, Editing, TokenCounter
+from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
 from gemma_lsp.bench.facts import FactsRow, run_facts
 from gemma_lsp.bench.fidelity import TRUTH_TOKENS, FidelityRow, replay_fidelity
 from gemma_lsp.bench.history import History, HistoryError, read_history
@@ -56,7 +56,7 @@ class BenchOptions:
     rev: str = ""
     steps: int = 20
     n_ctx: int = 8192
-    arms: tuple[Arm, ...] = tuple(Arm)
+    arms: tuple[Arm, ...] = COMPARED
     fidelity: bool = True
     counting: bool = False
     facts: int = 0
@@ -104,7 +104,7 @@ def _backend(options: BenchOptions, load: Load) -> Backend:
 
 def _truth(options: BenchOptions, history: History, report: Report | None, load: Load, say: Say) -> Report:
     say("loading the model")
-    driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(Arm), n_outputs=TRUTH_TOKENS)))
+    driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(COMPARED), n_outputs=TRUTH_TOKENS)))
     try:
         # The prompts are those of the smaller context; the cells beyond it hold the other arms.
         model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=tail_room(options.n_ctx))

@@ -18,7 +18,7 @@ from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench import plot
 from gemma_lsp.bench.driver import Driver
-from gemma_lsp.bench.editing import Arm, Editing, TokenCounter
+from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
 from gemma_lsp.bench.fidelity import kl
 from gemma_lsp.bench.history import HistoryError, read_history
 from gemma_lsp.bench.moments import script_of
@@ -163,7 +163,7 @@ def test_costs_are_those_of_the_engine(repo: Path) -> None:
     report = run_bench(BenchOptions(repo=repo, fidelity=False), load, silent)
     rows = {(row.arm, row.label.split(" ", 1)[1]): row for row in report.costs}
     assert len(rows) == 9
-    ours, exact, stale = (rows[arm, "step 2"] for arm in Arm)
+    ours, exact, stale = (rows[arm, "step 2"] for arm in COMPARED)
     assert ours.errata > 0
     assert ours.body == 0
     assert not ours.exact
@@ -269,3 +269,15 @@ def test_nothing_to_replay_is_an_error(repo: Path) -> None:
     """Neither steps nor facts."""
     with pytest.raises(HistoryError, match="--steps or --facts"):
         run_bench(BenchOptions(repo=repo, steps=0), load, silent)
+
+
+def test_an_order_by_path_is_an_arm_of_its_own(repo: Path) -> None:
+    """It starts from its own order, is exact, and pays for what stands behind a change there."""
+    arms = (Arm.RECOMPUTE, Arm.PATH_ORDER)
+    report = run_bench(BenchOptions(repo=repo, arms=arms, counting=True, n_ctx=4096), load, silent)
+    assert report.arms == arms
+    assert all(row.exact for row in report.costs)
+    assert any("in the order of their paths" in line for line in verdict(report))
+    head = text_of(editing_of(repo).head(Arm.PATH_ORDER))
+    headers = [line for line in head.splitlines() if line.startswith("### file: ")]
+    assert headers == sorted(headers)
