@@ -55,8 +55,7 @@ def start_reading(stream: BinaryIO, on_body: Callable[[bytes], None], on_end: Ca
     def read() -> None:
         try:
             while (body := read_frame(stream)) is not None:
-                if body:
-                    loop.call_soon_threadsafe(on_body, body)
+                loop.call_soon_threadsafe(on_body, body)
         except (OSError, ValueError) as error:
             log.warning("cannot read from the client any more: %s", error)
         except RuntimeError:
