@@ -90,10 +90,17 @@ def index_command(
 
 
 @app.command("doctor")
-def doctor_command(model: Model = "", as_json: Json = False) -> None:
+def doctor_command(
+    model: Model = "",
+    as_json: Json = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Compare cached answers with cold ones, instead.")] = False,
+) -> None:
     """Check the model, llama.cpp, the GPU, memory and folders; exit code 1 if something is to be done."""
     from gemma_lsp.cli.doctor import run_doctor
+    from gemma_lsp.cli.doctor_cache import run_cache_check
 
+    if cache:
+        raise typer.Exit(run_cache_check(model, as_json=as_json))
     raise typer.Exit(run_doctor(model, as_json=as_json))
 
 

@@ -62,7 +62,7 @@ def replay_command(
     )
     err = console.stderr()
     with err.status("starting") as status:
-        report = run_bench(options, _loader(model, repo), lambda text: status.update(text))
+        report = run_bench(options, loader_for(model, repo), lambda text: status.update(text))
     if json_to is not None:
         write_json(report, json_to)
     print_report(console.stdout(), report)
@@ -161,7 +161,7 @@ def _spread(value: Spread) -> str:
     return f"{value.median:,.0f} / {value.p95:,.0f}"
 
 
-def _loader(model: str, repo: Path) -> Load:
+def loader_for(model: str, repo: Path) -> Load:
     """Loads the wanted model as the engine would, but for the sizes that the bench decides."""
     from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
     from gemma_lsp.cli.engines import find, settings_for
@@ -180,6 +180,7 @@ def _loader(model: str, repo: Path) -> Load:
                 kv_type=settings.model.kv_type,
                 n_batch=settings.model.n_batch,
                 n_trunks=options.n_trunks,
+                masks=settings.engine.masks,
                 n_outputs=options.n_outputs,
             )
         )

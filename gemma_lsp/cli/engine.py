@@ -54,6 +54,7 @@ def llama_options(spec: EngineSpec, on_progress: Callable[[float], None] | None 
         flash_attention=spec.flash_attention,
         kv_type=spec.kv_type,
         n_batch=spec.n_batch,
+        masks=spec.masks,
         n_trunks=spec.workspaces,
         on_progress=on_progress,
     )

@@ -55,6 +55,7 @@ def engine_spec(settings: Settings, model_path: Path) -> EngineSpec:
         n_batch=settings.model.n_batch,
         nice=settings.engine.nice,
         snapshot_mb=settings.engine.snapshot_mb,
+        masks=settings.engine.masks,
         idle_exit_s=_idle_exit_s(settings),
     )
 

@@ -73,6 +73,11 @@ class EngineSettings:
         minimum=0,
         maximum=1_048_576,
     )
+    masks: bool = setting(
+        True,
+        "Whether stale text is masked in the cache. Off: what stands behind a change is read again. "
+        "`gemma-lsp doctor --cache` says whether a model needs that.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class EngineSpec:
     nice: int = 10
     idle_exit_s: float = 600.0
     snapshot_mb: int = 4096  # 0: nothing is kept on disk
+    masks: bool = True
 
     def to_json(self) -> str:
         """For the engine's command line."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ class Progresses:
     def __init__(self, send: Send, notify: Notify) -> None:
         self._send, self._notify = send, notify
         self._running: dict[Token, Progress] = {}
+        self._used: Counter[str] = Counter()
         self._creating: set[asyncio.Task[None]] = set()
 
     def begin(self, title: str, cancel: Callable[[], object] | None = None, token: Token | None = None) -> Progress:
@@ -59,9 +61,10 @@ class Progresses:
         progress.accepted()
 
     def _fresh(self, title: str) -> str:
-        name = f"gemma-lsp: {title}"
-        numbered = (name if n == 1 else f"{name} ({n})" for n in range(1, len(self._running) + 2))
-        return next(token for token in numbered if token not in self._running)
+        """A token that was never used: the protocol gives each one life only."""
+        self._used[title] += 1
+        name, n = f"gemma-lsp: {title}", self._used[title]
+        return name if n == 1 else f"{name} ({n})"
 
     def _value(self, token: Token, value: Any) -> None:
         self._notify(types.PROGRESS, types.ProgressParams(token, value))

@@ -27,6 +27,8 @@ def test_the_demo_shows_an_edit_elsewhere_reaching_a_completion() -> None:
     assert reused > evaluated > 0
     assert masked > 0
     assert rows["explain"]
+    assert "tokens came from the disk" in text
+    assert text.partition("the repository, again")[2]
 
 
 def test_the_demo_fails_without_its_model() -> None:

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.bench import plot
+from gemma_lsp.bench import cache_check, plot
+from gemma_lsp.bench.cache_check import CacheReport, check_cache
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
 from gemma_lsp.bench.fidelity import kl
@@ -24,6 +25,7 @@ from gemma_lsp.bench.history import HistoryError, read_history
 from gemma_lsp.bench.moments import script_of
 from gemma_lsp.bench.report import About, Report, spread, verdict
 from gemma_lsp.bench.run import BenchOptions, LoadOptions, run_bench
+from gemma_lsp.cli import doctor_cache
 from gemma_lsp.cli.bench import print_report
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
@@ -281,3 +283,42 @@ def test_an_order_by_path_is_an_arm_of_its_own(repo: Path) -> None:
     head = text_of(editing_of(repo).head(Arm.PATH_ORDER))
     headers = [line for line in head.splitlines() if line.startswith("### file: ")]
     assert headers == sorted(headers)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake has a token a byte, and counts the cells of each."""
+    monkeypatch.setattr(cache_check, "_BODY_CHARS", 1000)
+    monkeypatch.setattr(cache_check, "_PART_CHARS", 100)
+    monkeypatch.setattr(cache_check, "_TAIL_CHARS", 500)
+
+
+def checked(n_swa: int = 0) -> CacheReport:
+    return check_cache(Driver(ScoringFake(n_ctx=100_000, n_swa=n_swa, n_slice=64, n_trunks=2)))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("n_swa", [0, 64])
+def test_a_cached_answer_is_a_cold_one(n_swa: int) -> None:
+    """Going back and showing again are exact; the fake's probabilities follow from all it saw, so a mask is not."""
+    report = checked(n_swa)
+    assert report.noise == 0
+    assert {c.name: c.kl for c in report.checks if c.name != "masked"} == {"going back": 0, "shown again": 0}
+    assert report.stale > 0
+    written = io.StringIO()
+    doctor_cache.print_report(Console(file=written, width=200), "a model", report)
+    assert ("set engine.masks to false" in written.getvalue()) == (not report.ok)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_cache_that_goes_wrong_is_found() -> None:
+    """A rewind that leaves something behind shows as a difference, with what to do about it."""
+
+    class Forgetful(ScoringFake):
+        def score(self, seq: int, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:
+            rows = super().score(seq, position, tokens)
+            return rows if seq == 0 else rows[:, ::-1]
+
+    report = check_cache(Driver(Forgetful(n_ctx=100_000, n_slice=64, n_trunks=2)))
+    assert not report.ok
+    assert not next(c for c in report.checks if c.name == "going back").ok

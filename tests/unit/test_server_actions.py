@@ -324,7 +324,7 @@ async def test_resolving_can_be_cancelled(shop: Path) -> None:
         engine.running.clear()
         id_ = client.begin("codeAction/resolve", action)
         await asyncio.wait_for(engine.running.wait(), 20)
-        client.notify("window/workDoneProgress/cancel", {"token": "gemma-lsp: Fix this bug"})
+        client.notify("window/workDoneProgress/cancel", {"token": "gemma-lsp: Fix this bug (2)"})
         assert (await client.answer(id_))["result"] == action
         assert engine.cancelled == 2
         assert client.received("window/showMessage") == []

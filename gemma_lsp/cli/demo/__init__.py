@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 from contextlib import suppress
@@ -21,6 +20,7 @@ from gemma_lsp.models.default_model import FILE_NAME, default_model
 from gemma_lsp.models.discover import Search, find_model
 
 _LOG_LINES = 15
+ENGINE_LIMIT_S = 30
 _SMALL_MODEL = (
     "Gemma 3 270M is a base model of 250 MB: its words only show the machinery. "
     "What one works with is Gemma 4 12B: download it as a GGUF file (about 7 GB at 4 bits), "
@@ -65,17 +65,29 @@ def _model(options: DemoOptions) -> Path:
 
 
 async def _play(screen: Screen, root: Path, model: Path, pace: Pace) -> list[str]:
-    """One session; the names of the steps that failed. The engine goes soon after the demo."""
-    demo = Demo(screen, root, pace)
+    """Two sessions with an engine of the demo's own; the names of the steps that failed."""
+    demo, own = Demo(screen, root, pace), root.parent / "engine"
     command = [sys.executable, "-m", "gemma_lsp", "serve", "--model", str(model)]
-    env = {IDLE_ENVIRONMENT: os.environ.get(IDLE_ENVIRONMENT, "5")}
-    client = await EditorClient.start(command, root.parent / "server.log", demo.listen, env)
-    try:
-        await demo.run(client)
-    finally:
-        screen.close()
-        await client.stop()
+    env = {IDLE_ENVIRONMENT: "1", "GEMMA_LSP_RUNTIME_DIR": str(own), "GEMMA_LSP_SNAPSHOT_DIR": str(own / "snapshots")}
+    for play in (demo.run, demo.run_again):
+        client = await EditorClient.start(command, root.parent / "server.log", demo.listen, env)
+        try:
+            await play(client)
+        finally:
+            screen.close()
+            await client.stop()
+            await _engine_gone(own)
+        if demo.failed:
+            break
     return demo.failed
+
+
+async def _engine_gone(runtime: Path) -> None:
+    """Waits for the engine's end, which is soon after its last client's."""
+    for _ in range(ENGINE_LIMIT_S * 10):
+        if not [*runtime.glob("*.sock"), *runtime.glob("*.json")]:
+            return
+        await asyncio.sleep(0.1)
 
 
 def _show_log(screen: Screen, log: Path) -> None:

@@ -29,9 +29,8 @@ class Pace:
     reviews: bool = True
 
     def options(self) -> Json:
-        """The initializationOptions. Nothing is kept for the next run, and a slow machine gets its time."""
+        """The initializationOptions. A slow machine gets its time."""
         return {
-            "engine": {"snapshot_mb": 0},
             "index": {"budget_tokens": self.budget_tokens},
             "model": {"n_ctx": self.n_ctx},
             "completion": {"deadline_ms": 120_000},
@@ -40,6 +39,7 @@ class Pace:
         }
 
 
+_REPOSITORY = "the repository"
 FAST = Pace(explain_tokens=32, reviews=False)
 
 
@@ -66,7 +66,7 @@ class Demo:
             self._screen.progress(str(params["token"]), params["value"])
         elif method == "gemma-lsp/cost":
             is_warm = params["kind"] == "warm"
-            self._costs.append(("the repository" if is_warm else self._answer, params["cost"]))
+            self._costs.append((_REPOSITORY if is_warm else self._answer, params["cost"]))
             if is_warm:
                 self._warm.set()
         elif method == "gemma-lsp/explain" and "delta" in params:
@@ -84,7 +84,25 @@ class Demo:
         await self._step('"Explain this bug" on a selection', lambda: self._explain(client))
         if self._pace.reviews:
             await self._step("Diagnostics", lambda: self._diagnose(client))
+
+    async def run_again(self, client: EditorClient) -> None:
+        """The editor is started again: what was read comes from the disk."""
+        self._warm = asyncio.Event()
+        cold = next((cost["totalMs"] for name, cost in self._costs if name == _REPOSITORY), 0)
+        await self._step("The editor is closed and started again", lambda: self._return(client, cold))
         self._cost_table()
+
+    async def _return(self, client: EditorClient, cold_ms: float) -> None:
+        await self._start(client)
+        await self._become_resident(client)
+        cost = self._costs[-1][1]
+        self._costs[-1] = (f"{_REPOSITORY}, again", cost)
+        self._screen.line(
+            f"{cost['restored']:,} tokens came from the disk and {cost['evaluated']:,} were read: "
+            f"{cost['totalMs'] / 1000:,.2f} s instead of {cold_ms / 1000:,.1f} s (the model's loading not counted)"
+        )
+        if not cost["restored"]:
+            raise ServerError("nothing came from the disk; is it full?")
 
     async def _step(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
         self._screen.heading(name)

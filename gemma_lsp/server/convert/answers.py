@@ -90,6 +90,7 @@ def cost(value: Cost) -> dict[str, Any]:
     return {
         "prompt": value.prompt,
         "reused": value.reused,
+        "restored": value.restored,
         "evaluated": value.evaluated,
         "evaluatedByRegion": dict(value.evaluated_by_region),
         "hidden": value.hidden,

@@ -135,8 +135,9 @@ def _about_findings(
     made = []
     span = session.positions.span(document.text, params.range)
     ctx = session.app.context(place.workspace)
+    named = {d.data.get("digest") for d in params.context.diagnostics if isinstance(d.data, Mapping)}
     for finding in session.reviews.findings(place) if ctx is not None else ():
-        if not (ctx and finding.span.touches(span)):
+        if not (ctx and (finding.span.touches(span) or finding.digest in named)):
             continue
         severity = place.workspace.settings.diagnostics.severity
         told = answers.diagnostics([finding], document.text, session.positions, severity)

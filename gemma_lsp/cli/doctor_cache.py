@@ -1,0 +1,46 @@
+"""`gemma-lsp doctor --cache`: cached answers against cold ones, with the user's model, build and settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from gemma_lsp.bench.cache_check import N_CTX, N_OUTPUTS, CacheReport, check_cache
+from gemma_lsp.bench.driver import Driver
+from gemma_lsp.bench.run import LoadOptions
+from gemma_lsp.cli import console
+from gemma_lsp.cli.bench import loader_for
+
+_ADVICE = (
+    "cached answers of this model differ from cold ones by more than the noise: set engine.masks to false, "
+    "and tell us the model, the build and these numbers"
+)
+
+
+def run_cache_check(model: str, *, as_json: bool) -> int:
+    """Prints what was found; 1 if a cached answer is not what a cold one is. Raises `GemmaLspError`."""
+    with console.stderr().status("comparing cached answers with cold ones; this reads some thousand tokens"):
+        # Cells for two trunks, each with what it masks.
+        driver = Driver(loader_for(model, Path.cwd())(LoadOptions(n_ctx=2 * N_CTX, n_trunks=2, n_outputs=N_OUTPUTS)))
+        try:
+            name, masks = driver.backend.info.name, driver.backend.can.hide
+            report = check_cache(driver)
+        finally:
+            driver.close()
+    if as_json:
+        console.print_json({"model": name, "masks": masks, "ok": report.ok, **asdict(report)})
+    else:
+        print_report(console.stdout(), name, report)
+    return int(not report.ok)
+
+
+def print_report(out: Console, name: str, report: CacheReport) -> None:
+    """The comparisons as a table, and what to do."""
+    out.print(escape(f"{name}: mean KL to a cache that was filled from nothing, in nats"), soft_wrap=True)
+    rows = [(c.name, f"{c.kl:.4f}", f"{c.limit:.4f}", "ok" if c.ok else "NOT OK") for c in report.checks]
+    rows += [("(not told)", f"{report.stale:.4f}", "", ""), ("(noise)", f"{report.noise:.4f}", "", "")]
+    console.print_table(out, ("answer after", "KL", "limit", ""), rows, right=("KL", "limit"))
+    out.print("cached answers are what cold ones are" if report.ok else escape(_ADVICE), soft_wrap=True)
