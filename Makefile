@@ -1,5 +1,8 @@
 # make demo [MODEL=file.gguf]   the server at work on a sample repository
 # make test [ARGS=...]          every test; ARGS goes to pytest
+# make test-neovim [ARGS=...]   the client in the real Neovim, 0.11 and 0.12
+# make test-helix [ARGS=...]    the same in the real Helix; needs tmux and a Debian
+# make test-vscode [ARGS=NAME]  the extension in the real VS Code workbench; needs npm, and Chromium or a Debian
 # make lint                     ruff, mypy, import contracts (`make test` runs them too)
 # The first run makes .venv and compiles llama.cpp: some minutes. CMAKE_ARGS chooses a GPU: see README.md.
 
@@ -11,6 +14,7 @@ ARGS ?=
 
 PRODUCT := $(VENV)/.product-installed
 TESTS := $(VENV)/.tests-installed
+EDITORS := $(VENV)/.editors-installed
 NODE := tests/node/node_modules/.installed
 
 comma := ,
@@ -20,7 +24,7 @@ TEST_EXTRAS := test$(if $(shell command -v npm),,$(comma)node)
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-neovim test-helix test-vscode lint clean
 .DELETE_ON_ERROR:
 
 demo: $(PRODUCT)
@@ -28,6 +32,15 @@ demo: $(PRODUCT)
 
 test: $(TESTS) $(NODE)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-neovim: $(EDITORS)
+	$(BIN)/python -m pytest tests/editors/neovim $(ARGS)
+
+test-helix: $(EDITORS)
+	$(BIN)/python -m pytest tests/editors/helix $(ARGS)
+
+test-vscode: $(TESTS)
+	tests/editors/vscode/run.sh $(BIN)/python $(ARGS)
 
 lint: $(TESTS)
 	$(BIN)/ruff check .
@@ -48,6 +61,10 @@ $(PRODUCT): pyproject.toml | $(BIN)/python
 
 $(TESTS): $(PRODUCT)
 	$(BIN)/python -m pip install --editable '.[default-model,$(TEST_EXTRAS)]'
+	@touch $@
+
+$(EDITORS): $(TESTS)
+	$(BIN)/python -m pip install --editable '.[default-model,$(TEST_EXTRAS),editors]'
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json $(TESTS)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "bf16": 30, "q8_0": lib.GGML_TYPE_Q8_0}  # 30: GGML_TYPE_BF16 in ggml.h
 ASK_EVERY_S = 0.002  # llama.cpp asks some 400 times a batch; asking Python each time costs a small model 3 % of a token
+STEP_TOKENS = 8  # a batch of no more is not cut short,
+STEP_S = 0.06  # unless the last one took longer than this
 FLASH = {"auto": -1, "off": 0, "on": 1}  # enum llama_flash_attn_type in llama.h
 _RING: list[str] = []
 
@@ -46,7 +48,7 @@ class LlamaOptions:
     flash_attention: str = "auto"
     kv_type: str = "f16"
     n_batch: int = 512
-    n_slice: int = 0  # 0: 128 on a CPU, n_batch on a GPU
+    n_slice: int = 0  # 0: 256 on a CPU, n_batch on a GPU
     n_trunks: int = 1
     n_tail: int = 0  # 0: see engine.backend.tail_room
     masks: bool = True
@@ -127,7 +129,7 @@ class LlamaBackend:
         self._options = options
         self._threads = options.threads or _physical_cores()
         gpu = devices() if options.gpu_layers != 0 else ()
-        self._n_slice = options.n_slice or (options.n_batch if gpu else min(128, options.n_batch))
+        self._n_slice = options.n_slice or (options.n_batch if gpu else min(256, options.n_batch))
         self._model = self._load_model()
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
@@ -141,7 +143,7 @@ class LlamaBackend:
         self._abort: Callable[[], bool] = _never
         self._ask_at = 0.0
         self._on_abort = lib.ggml_abort_callback(self._cut_short)
-        lib.llama_set_abort_callback(self._ctx, self._on_abort, None)
+        self._armed, self._step_s = False, 0.0
         self._info = self._describe(gpu)
 
     # -- loading ---------------------------------------------------------------------------------------------------
@@ -324,10 +326,14 @@ class LlamaBackend:
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
             batch.logits[i] = int(i >= n - n_outputs)
         self._abort, self._ask_at = abort, 0.0
+        self._arm(n > STEP_TOKENS or self._step_s > STEP_S)
+        started = time.monotonic()
         try:
             code = lib.llama_decode(self._ctx, batch)
         finally:
             self._abort = _never
+        if n <= STEP_TOKENS:
+            self._step_s = time.monotonic() - started
         if code == 0:
             return
         if self.last_position(seq) >= position:
@@ -337,6 +343,13 @@ class LlamaBackend:
         if code == 1:
             raise NoSlot("no free cells in the cache")
         raise DecodeFailed(f"llama.cpp refused a batch with code {code}: {_last_error()}; the cache will be rebuilt")
+
+    def _arm(self, armed: bool) -> None:
+        """Has llama.cpp ask whether to stop, or not: being asked 400 times a token is a twentieth of a short step."""
+        if armed != self._armed:
+            self._armed = armed
+            callback = self._on_abort if armed else lib.ggml_abort_callback()
+            lib.llama_set_abort_callback(self._ctx, callback, None)
 
     def _cut_short(self, data: Any) -> bool:
         """llama.cpp asks this between any two of its operations."""

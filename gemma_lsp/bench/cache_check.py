@@ -20,7 +20,7 @@ N_CTX = 8192
 N_OUTPUTS = 32
 CLOSED = 0.9  # of the gap between stale and cold that a mask must close
 NOISES = 3.0  # times the noise that something exact may differ by
-LEAST_NOISE = 0.002  # nats; below it nothing is called a difference
+LEAST_NOISE = 0.004  # nats; what batches against single tokens differ by on small models, in the mean
 _BODY_CHARS, _PART_CHARS, _TAIL_CHARS = 9000, 900, 7000
 _FACT = "QUORUM_LIMIT = 7193\n\n\n"
 _ASKED = "def test_quorum_limit():\n    assert QUORUM_LIMIT == "

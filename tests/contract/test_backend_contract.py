@@ -117,16 +117,16 @@ def test_a_hidden_range_is_not_seen_and_comes_back_exact(backend: Backend) -> No
 
 def test_an_aborted_batch_leaves_nothing(backend: Backend) -> None:
     """After an abort the sequence ends where it ended, and goes on as if nothing had happened."""
-    tokens = prompt(backend)
-    feed(backend, 0, tokens[:-8])
+    tokens, n = prompt(backend), 16
+    feed(backend, 0, tokens[:-n])
     with pytest.raises(Aborted):
-        backend.evaluate(0, len(tokens) - 8, tokens[-8:], True, lambda: True)
-    assert backend.last_position(0) == len(tokens) - 9
-    feed(backend, 0, tokens[-8:], len(tokens) - 8)
+        backend.evaluate(0, len(tokens) - n, tokens[-n:], True, lambda: True)
+    assert backend.last_position(0) == len(tokens) - n - 1
+    feed(backend, 0, tokens[-n:], len(tokens) - n)
     after_abort = answer(backend, 0, len(tokens))
     backend.remove(0, -1, -1)
-    feed(backend, 0, tokens[:-8])
-    feed(backend, 0, tokens[-8:], len(tokens) - 8)
+    feed(backend, 0, tokens[:-n])
+    feed(backend, 0, tokens[-n:], len(tokens) - n)
     assert answer(backend, 0, len(tokens)) == after_abort
 
 

@@ -1,0 +1,104 @@
+"""Findings, fixes and thoughts in the real Neovim, from the real server with scripted words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.editors.install import NEOVIMS
+from tests.editors.neovim.editor import Editor, editor
+from tests.editors.scripted_server import CLAIM, COMMAND, RIGHT, WORDS, WRONG
+from tests.support.sessions import FILES, write_files
+
+CHOOSE = """
+vim.ui.select = function(items, options, choose)
+  Offered = vim.tbl_map(function(item) return item.action.title end, items)
+  for _, item in ipairs(items) do
+    if item.action.title == Wanted then Choose = function() choose(item) end end
+  end
+end
+"""
+
+
+@pytest.fixture(params=sorted(NEOVIMS))
+def nvim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Editor]:
+    """On the line with the bug."""
+    shop = write_files(tmp_path / "shop", FILES)
+    options = {"diagnostics": {"enabled": "on"}}
+    with editor(request.param, shop, shop / "shop" / "rates.py", server=COMMAND, options=options, more=CHOOSE) as nvim:
+        nvim.until_ready()
+        nvim.keys("2G")
+        yield nvim
+        assert "Error" not in nvim.messages()
+
+
+def test_a_finding_is_shown_and_fixed(nvim: Editor) -> None:
+    """Its fix is in the menu; it changes the line, and undo takes it back."""
+    nvim.until(lambda: findings(nvim) == [CLAIM])
+    nvim.lua("vim.diagnostic.open_float()")
+    nvim.until_seen(CLAIM)
+    nvim.picture("finding")
+    choose(nvim, f"Fix: {CLAIM}")
+    confirm(nvim)
+    nvim.until(lambda: findings(nvim) == [])
+    nvim.keys("u")
+    nvim.until(lambda: WRONG in nvim.lines()[1])
+
+
+def test_a_finding_is_dismissed(nvim: Editor) -> None:
+    """From the menu; it stays away when the file is opened again."""
+    nvim.until(lambda: findings(nvim) == [CLAIM])
+    choose(nvim, "Do not show this finding again")
+    nvim.until(lambda: findings(nvim) == [])
+    nvim.command("edit!")
+    nvim.keys("2G")
+    choose(nvim, "Explain this bug")
+    nvim.until_seen(WORDS[:20])
+    assert findings(nvim) == []
+
+
+def test_a_bug_that_nobody_found_is_fixed_when_asked(nvim: Editor) -> None:
+    """The edit is made when it is chosen."""
+    choose(nvim, "Fix this bug")
+    confirm(nvim)
+
+
+def test_thoughts_are_folded(nvim: Editor) -> None:
+    """And unfold with zo; the answer stands below."""
+    choose(nvim, "Explain this bug")
+    nvim.until(lambda: "done" in nvim.lua("return vim.wo.winbar"))
+    nvim.until_seen(WORDS[:20])
+    nvim.until_seen("lines: Thinking")
+    assert "Three or four?" not in nvim.nvim.screen.text()
+    nvim.picture("thinking")
+    nvim.keys("gg/Thinking<CR>zo")
+    nvim.until_seen("Three or four?")
+
+
+def findings(nvim: Editor) -> list[str]:
+    """What is shown in the current buffer, source and all."""
+    code = "return vim.tbl_map(function(one) return one.source .. ': ' .. one.message end, vim.diagnostic.get(0))"
+    return [line.removeprefix("gemma-lsp: ") for line in nvim.lua(code)]
+
+
+def choose(nvim: Editor, title: str) -> None:
+    """Chooses from the menu of code actions on the current line."""
+    nvim.lua("Offered, Wanted = nil, ...", title)
+    nvim.lua("vim.lsp.buf.code_action()")
+    offered = nvim.until(lambda: nvim.lua("return Offered"))
+    assert title in offered
+    nvim.nvim.notify("nvim_exec_lua", "Choose()", [])
+
+
+def confirm(nvim: Editor) -> None:
+    """0.12 asks before it applies an edit; 0.11 does not."""
+    screen = nvim.nvim.screen
+    nvim.until(lambda: RIGHT in screen.text() or "Apply all changes?" in screen.text())
+    if "Apply all changes?" in screen.text():
+        nvim.picture("confirm")
+        nvim.keys("y")
+        nvim.until(lambda: "Applied changes" in screen.text())
+        nvim.keys("<CR>")
+    nvim.until(lambda: RIGHT in nvim.lines()[1])

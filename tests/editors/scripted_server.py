@@ -1,0 +1,39 @@
+"""`python -m tests.editors.scripted_server`: the real server with an engine whose words are written here.
+
+For what the small models of the tests cannot be relied on to say: a finding, a fix, thoughts. It knows the workspace
+of `FILES` and finds one bug in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from gemma_lsp.server import ServeOptions, run
+from tests.support.scripted import Asked, ScriptedEngine, scripted_model
+from tests.support.sessions import factory
+
+CLAIM = "the surcharge is missing"
+WRONG, RIGHT = "return weight * 3", "return weight * 4"
+WORDS = "It forgets the surcharge: every parcel costs too little."
+COMMAND = (sys.executable, "-P", "-m", "tests.editors.scripted_server")
+
+_FINDING = {"quote": WRONG, "what": CLAIM, "why": "", "severity": "error", "confidence": 90}
+
+
+def answer(asked: Asked) -> str:
+    """What a model that knows the bug would say."""
+    prompt = "".join(segment.text for segment in asked.prompt)
+    if '"findings"' in prompt[-3000:]:
+        found = WRONG in prompt.rpartition("def rate(")[2]
+        return json.dumps({"findings": [_FINDING] if found else []})
+    if prompt.rstrip().endswith("def rate("):
+        return f"weight):\n    {RIGHT}\n```"
+    if (asked.options.supersedes or "").startswith("inline"):
+        return "weight * 3\n"
+    return f"<|channel>thought\nThree or four?\n<channel|>{WORDS}"
+
+
+if __name__ == "__main__":
+    engine = ScriptedEngine(answer, model=scripted_model("chat"))
+    raise SystemExit(run(ServeOptions(), factory(engine)))

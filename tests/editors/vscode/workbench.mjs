@@ -1,0 +1,378 @@
+// A VS Code as a person has it: the workbench of code-server in Chromium, our extension from its .vsix, the real server
+// with the real default model, and a copy of the sample repository. One call of `open` makes all of it anew.
+
+import { execFileSync, spawn } from "node:child_process";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+export const PICTURES = path.join(ROOT, "build", "editors", "vscode");
+const { PYTHON, VSCODE } = process.env;
+const VSIX = path.join(ROOT, "editors", "vscode", "dist", "gemma-lsp.vsix");
+const CODE_SERVER = path.join(VSCODE, "code-server", "node_modules", ".bin", "code-server");
+const { chromium } = createRequire(path.join(VSCODE, "playwright", "package.json"))("playwright-core");
+
+export const LIMIT_MS = 120_000; // for what takes seconds: the machine may be busy
+const POLL_MS = 50;
+
+const SWITCHES = [
+  "--auth",
+  "none",
+  "--disable-telemetry",
+  "--disable-update-check",
+  "--disable-workspace-trust",
+  "--disable-getting-started-override",
+];
+
+const CHROMIUM = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const QUIET = {
+  "chat.disableAIFeatures": true,
+  "editor.minimap.enabled": false,
+  "extensions.ignoreRecommendations": true,
+  "files.autoSave": "off",
+  "git.enabled": false,
+  "security.workspace.trust.enabled": false,
+  "telemetry.telemetryLevel": "off",
+  "update.mode": "none",
+  "window.menuBarVisibility": "hidden",
+  "workbench.colorTheme": "Default Dark Modern",
+  "workbench.layoutControl.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "workbench.startupEditor": "none",
+  "workbench.tips.enabled": false,
+};
+
+/** Small, because the default model reads 250 tokens a second on two cores; no answer is cut short by a clock. */
+export const SERVER_SETTINGS = {
+  "gemma-lsp.model.n_ctx": 8192,
+  "gemma-lsp.index.budget_tokens": 1200,
+  "gemma-lsp.completion.deadline_ms": 120_000,
+  "gemma-lsp.completion.max_tokens": 24,
+  "gemma-lsp.explain.max_tokens": 160,
+  "gemma-lsp.explain.thinking_tokens": 0,
+  "gemma-lsp.diagnostics.enabled": "off",
+};
+
+/** The server as it is, and the real one with an engine whose words are written in tests/editors/scripted_server.py. */
+export const REAL = `exec '${PYTHON}' -P -m gemma_lsp "$@"`;
+export const SCRIPTED = `[ "$1" = serve ] && exec '${PYTHON}' -P -m tests.editors.scripted_server`;
+
+/** Waits for something true, and returns it. */
+export async function until(what, say = () => "this did not come", limit = LIMIT_MS) {
+  const end = Date.now() + limit;
+  for (;;) {
+    const value = await what();
+    if (value) {
+      return value;
+    }
+    if (Date.now() > end) {
+      throw new Error(await say());
+    }
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
+}
+
+/** Starts everything. `server` is the script that stands for `gemma-lsp`, or undefined for none; `{pid}` is its file.
+ *  `prepare` may change the repository before. */
+export async function open({ settings = {}, server = REAL, environment = {}, prepare = () => {} } = {}) {
+  const folder = mkdtempSync(path.join(tmpdir(), "gv-")); // short: a socket's path may have 107 bytes
+  const repository = path.join(folder, "parcels");
+  cpSync(path.join(ROOT, "fixtures", "parcels"), repository, { recursive: true });
+  prepare(repository);
+  const pidFile = path.join(folder, "server.pid");
+  const executable = path.join(folder, "bin", "gemma-lsp");
+  mkdirSync(path.dirname(executable));
+  if (server !== undefined) {
+    writeFileSync(executable, `#!/bin/sh\necho $$ >> '${pidFile}'\n${server}\n`);
+    chmodSync(executable, 0o755);
+  }
+  const data = path.join(folder, "data");
+  mkdirSync(path.join(data, "User"), { recursive: true });
+  const own = { "gemma-lsp.server.path": server === undefined ? "" : executable };
+  const all = { ...QUIET, ...SERVER_SETTINGS, ...own, ...settings };
+  writeFileSync(path.join(data, "User", "settings.json"), JSON.stringify(all, undefined, 1));
+  const closing = [() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })];
+  const close = async () => {
+    for (const each of closing.splice(0).reverse()) {
+      await each();
+    }
+  };
+  try {
+    const url = await startCodeServer(folder, repository, data, environment, closing);
+    const page = await openPage(url, repository, closing);
+    return new Workbench({ page, repository, pidFile, data, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openPage(url, repository, closing) {
+  const browser = await chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM });
+  closing.push(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  await page.goto(`${url}/?folder=${repository}`);
+  await page.locator(".explorer-folders-view .monaco-list-row").first().waitFor({ timeout: LIMIT_MS });
+  return page;
+}
+
+async function startCodeServer(folder, repository, data, environment, closing) {
+  const extensions = path.join(folder, "extensions");
+  const ours = {
+    EXTENSIONS_GALLERY: '{"serviceUrl":""}', // no calls to a gallery
+    GEMMA_LSP_ENGINE_IDLE_S: "5",
+    GEMMA_LSP_MODEL: model(),
+    GEMMA_LSP_RUNTIME_DIR: path.join(folder, "run"),
+    GEMMA_LSP_SNAPSHOT_DIR: path.join(folder, "snapshots"),
+    PYTHONPATH: ROOT, // for the scripted server
+    XDG_CONFIG_HOME: path.join(folder, "config"),
+    XDG_STATE_HOME: path.join(folder, "state"),
+    PATH: process.env.PATH.split(path.delimiter).filter((each) => !existsSync(path.join(each, "gemma-lsp"))).join(path.delimiter),
+  };
+  const env = { ...process.env, ...ours, ...environment };
+  const places = ["--user-data-dir", data, "--extensions-dir", extensions];
+  execFileSync(CODE_SERVER, [...places, "--install-extension", VSIX], { env, stdio: "pipe" });
+  const port = await freePort();
+  const address = ["--bind-addr", `127.0.0.1:${port}`];
+  const child = spawn(CODE_SERVER, [...address, ...SWITCHES, ...places, repository], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise((done) => child.once("exit", done));
+  closing.push(() => (child.kill(), ended));
+  let said = "";
+  child.stdout.on("data", (text) => (said += text));
+  child.stderr.on("data", (text) => (said += text));
+  const url = `http://127.0.0.1:${port}`;
+  await until(() => fetch(`${url}/healthz`).then((answer) => answer.ok, () => false), () => `code-server did not start:\n${said}`);
+  return url;
+}
+
+/** The default model, unless `GEMMA_LSP_MODEL` names another. */
+function model() {
+  const find = "from gemma_lsp.models.default_model import default_model; print(default_model())";
+  process.env.GEMMA_LSP_MODEL ||= execFileSync(PYTHON, ["-P", "-c", find], { cwd: ROOT, encoding: "utf8" }).trim();
+  return process.env.GEMMA_LSP_MODEL;
+}
+
+function freePort() {
+  return new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+function chromiumPath() {
+  const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+  const folders = process.env.PATH.split(path.delimiter);
+  return names.flatMap((name) => folders.map((folder) => path.join(folder, name))).find(existsSync);
+}
+
+/** What the tests do and see. */
+export class Workbench {
+  constructor(parts) {
+    Object.assign(this, parts);
+  }
+
+  async openFile(relative) {
+    await this.pick(relative);
+    const name = path.basename(relative);
+    await this.until(async () => (await this.activeTab()) === name, `the tab of ${name}`);
+    await this.page.locator(".editor-instance .view-line").first().waitFor();
+  }
+
+  /** The quick input, with this text chosen. Control+P opens files; ">" before the text runs commands. */
+  async pick(text) {
+    const row = this.page.locator(".quick-input-list .monaco-list-row").first();
+    await this.until(async () => {
+      await this.page.keyboard.press("Control+p");
+      return this.page.locator(".quick-input-widget input").isVisible();
+    }, "the quick input");
+    await this.page.locator(".quick-input-widget input").first().fill(text);
+    const label = path.basename(text.replace(/^>/, "")).toLowerCase();
+    await this.until(async () => (await row.textContent({ timeout: 2000 }).catch(() => ""))?.toLowerCase().includes(label), `the entry ${text}`);
+    await this.page.keyboard.press("Enter");
+  }
+
+  command(title) {
+    return this.pick(`>${title}`);
+  }
+
+  keys(...keys) {
+    return keys.reduce((before, key) => before.then(() => this.page.keyboard.press(key)), Promise.resolve());
+  }
+
+  type(text, delay = 0) {
+    return this.page.keyboard.type(text, { delay });
+  }
+
+  /** Goes to the end of the file and begins a function there whose body is worth suggesting. */
+  async beginFunction(name = "area") {
+    await this.keys("Control+End", "Enter", "Enter");
+    await this.type(`def ${name}(box: Dimensions) -> float:`);
+    await this.keys("Enter");
+    await this.type("return box.");
+  }
+
+  /** Goes to a line of the active file, counted from 1. */
+  async goTo(line) {
+    await this.keys("Control+g");
+    await this.page.locator(".quick-input-widget input").first().fill(`:${line}`);
+    await this.keys("Enter");
+    await this.until(async () => (await this.status()).includes(`Ln ${line},`), `line ${line}`);
+  }
+
+  until(what, name, limit = LIMIT_MS) {
+    const say = async () => {
+      await this.picture("failed").catch(() => undefined);
+      return `not seen: ${name}\nnotifications: ${await this.notifications()}\nstatus: ${await this.status()}\nlog:\n${this.log()}`;
+    };
+    return until(what, say, limit);
+  }
+
+  activeTab() {
+    return this.page.locator(".editor-group-container.active .tab.active .label-name").first().textContent({ timeout: 500 }).catch(() => "");
+  }
+
+  status() {
+    return this.page.locator(".part.statusbar").textContent({ timeout: 2000 }).then((text) => text.replaceAll("\u00a0", " "));
+  }
+
+  async untilReady() {
+    await this.until(async () => /gemma: \d/.test(await this.status()), "the repository to be resident");
+  }
+
+  notifications() {
+    return this.page.locator(".notification-list-item-message").allTextContents();
+  }
+
+  /** The ghost text as it is drawn; "" if there is none. */
+  ghost() {
+    return this.page.evaluate(() => {
+      const parts = [...document.querySelectorAll(".editor-instance [class*=ghost-text]")];
+      const leaves = parts.filter((part) => part.querySelector("[class*=ghost-text]") === null);
+      return leaves.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("");
+    });
+  }
+
+  untilGhost() {
+    return this.until(() => this.ghost(), "ghost text");
+  }
+
+  /** The lines of the editors as they are drawn. */
+  text() {
+    return this.page.locator(".editor-instance .view-line").allTextContents().then((lines) => lines.join("\n").replaceAll("\u00a0", " "));
+  }
+
+  /** The text of a file on disk. */
+  read(relative) {
+    return readFileSync(path.join(this.repository, relative), "utf8");
+  }
+
+  /** The same after saving it. */
+  async saved(relative) {
+    await this.keys("Control+s");
+    await this.until(() => this.page.locator(".tab.active.dirty").count().then((n) => n === 0), `${relative} to be saved`);
+    return this.read(relative);
+  }
+
+  /** Puts the file back as it was, without asking. */
+  async revert(relative) {
+    await this.keys("Escape", "Escape", "Control+1");
+    await this.openFile(relative);
+    await this.command("File: Revert File");
+  }
+
+  /** The servers that were started, the oldest first. */
+  serverPids() {
+    return existsSync(this.pidFile) ? readFileSync(this.pidFile, "utf8").trim().split("\n").map(Number) : [];
+  }
+
+  /** Chooses from the menu of code actions at the cursor. */
+  async choose(title) {
+    await this.openMenu();
+    await this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first().click();
+  }
+
+  async openMenu() {
+    await this.until(async () => {
+      await this.keys("Control+.");
+      return this.page.locator(".action-widget .monaco-list-row").first().waitFor({ timeout: 3000 }).then(() => true, () => false);
+    }, "the menu of code actions");
+    return this.page.locator(".action-widget .monaco-list-row").allTextContents();
+  }
+
+  /** The panel, once something of it matches. */
+  async untilPanel(selector, text) {
+    const found = async () => {
+      const frame = await this.panel();
+      const matching = frame?.locator(selector, text === undefined ? {} : { hasText: text }).last();
+      return (await matching?.isVisible().catch(() => false)) ? matching : undefined;
+    };
+    return this.until(found, `${selector} ${text ?? ""} in the panel`);
+  }
+
+  /** What has the keyboard: "editor", "panel" or the element's class. */
+  focus() {
+    return this.page.evaluate(() => {
+      const active = document.activeElement;
+      return active?.closest(".editor-instance") ? "editor" : active?.tagName === "IFRAME" ? "panel" : String(active?.className);
+    });
+  }
+
+  /** Writes down what is drawn of the line that contains `text`, frame by frame, until `stopWatching`. */
+  watchLine(text) {
+    return this.page.evaluate((wanted) => {
+      window.frames_ = [];
+      const draw = () => {
+        const lines = [...document.querySelectorAll(".editor-instance .view-line")].map((line) => line.textContent.replaceAll("\u00a0", " ").trim());
+        const line = lines.find((one) => one.startsWith(wanted)) ?? "";
+        if (window.frames_.at(-1) !== line) {
+          window.frames_.push(line);
+        }
+        window.watching_ = requestAnimationFrame(draw);
+      };
+      draw();
+    }, text);
+  }
+
+  stopWatching() {
+    return this.page.evaluate(() => (cancelAnimationFrame(window.watching_), window.frames_));
+  }
+
+  /** The page inside the panel's frame. */
+  async panel() {
+    for (const frame of this.page.frames()) {
+      const found = await frame.locator("main[aria-live]").count().catch(() => 0);
+      if (found > 0) {
+        return frame;
+      }
+    }
+    return undefined;
+  }
+
+  log() {
+    try {
+      return execFileSync("sh", ["-c", `find '${this.data}' -name '*gemma-lsp*.log' | xargs tail -n 25`], { encoding: "utf8" });
+    } catch {
+      return "";
+    }
+  }
+
+  async picture(name) {
+    mkdirSync(PICTURES, { recursive: true });
+    await this.page.screenshot({ path: path.join(PICTURES, `${name}.png`) });
+  }
+}
