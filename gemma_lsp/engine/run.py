@@ -18,6 +18,8 @@ from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
 
 Reply = Callable[[Event], None]
+DELTA_S = 0.04
+"""Text goes out so often at most: whoever hears it wakes up for it, and takes a core from the next token for a while."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Run:
         self._planned_revision = -1
         self._plan: Plan | None = None
         self._at = (0, 0)
+        self._unsaid, self._said_at = "", 0.0
         self._writer = _Writer(request.stop if isinstance(request, Generate) else ())
         self._sampler: Sampler | None = None
         self._answer = array("i")
@@ -109,7 +112,8 @@ class Run:
     def finish(self, reason: str) -> None:
         """Answers everyone exactly once and frees the sampler."""
         if reason not in ("cancelled", "superseded"):
-            self._emit(self._writer.flush())
+            self._unsaid += self._writer.flush()
+        self._say()
         if self._sampler:
             self._sampler.close()
             self._sampler = None
@@ -132,6 +136,7 @@ class Run:
 
     def detach(self, listener: Listener) -> None:
         """One of several no longer wants the answer."""
+        self._say()
         self.listeners.remove(listener)
         listener.reply(Finished(id=listener.id, text=self._writer.text, reason="cancelled", cost=self._cost()))
 
@@ -145,6 +150,7 @@ class Run:
 
     def attach(self, listener: Listener) -> None:
         """Lets one more share the answer; it gets at once what there is."""
+        self._say()
         self.listeners.append(listener)
         if self._writer.text:
             listener.reply(Delta(id=listener.id, text=self._writer.text))
@@ -265,9 +271,15 @@ class Run:
         return "length" if len(self._answer) >= self.request.max_tokens else ""
 
     def _emit(self, text: str) -> None:
-        if text:
+        self._unsaid += text
+        if time.monotonic() - self._said_at >= DELTA_S:
+            self._say()
+
+    def _say(self) -> None:
+        if self._unsaid:
             for listener in self.listeners:
-                listener.reply(Delta(id=listener.id, text=text))
+                listener.reply(Delta(id=listener.id, text=self._unsaid))
+            self._unsaid, self._said_at = "", time.monotonic()
 
     def _cost(self) -> Cost:
         s, now = self.spent, time.monotonic()

@@ -44,7 +44,7 @@ async def test_a_whole_conversation() -> None:
     assert seen["again"] == seen["inline"]
     assert seen["range"] == {"start": seen["cursor"], "end": seen["cursor"]}
     assert seen["completion"]["items"][0]["insertText"].endswith(suggestion)
-    assert seen["actions"] == [["Explain this bug", "quickfix"]]
+    assert seen["actions"] == [["Explain this bug", "quickfix"], ["Explain this code", "gemma-lsp.explain"]]
     assert seen["explained"].startswith("# Explain this bug: `Dimensions.volume_cm3`")
     assert seen["shown"] == [seen["explained"]]
     assert seen["diagnostic"] == "full"

@@ -39,8 +39,8 @@ from tests.support.sessions import (
 NO_DEBOUNCE = {"completion": {"debounce_ms": 0}}
 CLAIM = {"quote": "return weight * 3", "what": "the surcharge is missing", "why": "", "severity": "error"}
 FINDING = json.dumps({"findings": [{**CLAIM, "confidence": 90}]})
-CORRECTED = "(weight):\n    return weight * 3 + 1\n```"
-CORRECTED_SNAKE = "(weight):\n    '\U0001f40d'; return weight * 3 + 1\n```"
+CORRECTED = "weight):\n    return weight * 3 + 1\n```"
+CORRECTED_SNAKE = "weight):\n    '\U0001f40d'; return weight * 3 + 1\n```"
 PULL = {"diagnostic": {}}
 SNAKE = "\U0001f40d"
 

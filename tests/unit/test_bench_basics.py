@@ -34,7 +34,9 @@ with open(here / "calls", "a") as calls:
     print(*sys.argv[1:], file=calls)
 {last}
 """
-ANSWER = 'print(json.dumps([{"avg_ts": 50.0, "build_number": 7, "build_commit": "abc"}]))'
+ANSWER = (
+    'print(json.dumps([{"avg_ts": 50.0, "samples_ts": [49.0, 50.0, 90.0], "build_number": 7, "build_commit": "abc"}]))'
+)
 SPEC = EngineSpec(model="m.gguf", n_batch=256, kv_type="q8_0", flash_attention="on", nice=3)
 NONE = Latency(n=1, p50_ms=1, p95_ms=1, p99_ms=1, max_ms=1)
 ONE = Spread.of([1.0])
@@ -95,15 +97,15 @@ def found(theirs: Spread | None = None) -> Basics:
 
 
 def test_llama_bench_runs_with_the_engine_s_settings(tmp_path: Path) -> None:
-    """Same model, batch, attention, cache and threads; one repetition, so that sides can alternate."""
+    """Same model, batch, attention, cache and threads."""
     theirs = llama_bench(tmp_path)
-    assert theirs.prefill(100) == theirs.prefill(100, 64) == theirs.decode(9, 100) == 50.0
+    assert theirs.prefill(100) == theirs.prefill(100, 64) == theirs.decode(9, 100, 3) == 50.0
     assert theirs.build() == "build 7 (abc)"
-    same = "-ngl 999 -fa on -ctk q8_0 -ctv q8_0 -r 1 -o json"
+    same = "-ngl 999 -fa on -ctk q8_0 -ctv q8_0 -r"
     assert (tmp_path / "calls").read_text().splitlines()[:3] == [
-        f"-m m.gguf -p 100 -n 0 -b 256 -ub 256 -t 2 {same}",
-        f"-m m.gguf -p 100 -n 0 -b 256 -ub 64 -t 2 {same}",
-        f"-m m.gguf -p 0 -n 9 -d 100 -b 256 -ub 256 -t 2 {same}",
+        f"-m m.gguf -p 100 -n 0 -b 256 -ub 256 -t 2 {same} 1 -o json",
+        f"-m m.gguf -p 100 -n 0 -b 256 -ub 64 -t 2 {same} 1 -o json",
+        f"-m m.gguf -p 0 -n 9 -d 100 -b 256 -ub 256 -t 2 {same} 3 -o json",
     ]
 
 
