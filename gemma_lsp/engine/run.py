@@ -19,7 +19,7 @@ from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
 
 Reply = Callable[[Event], None]
 DELTA_S = 0.04
-"""Text goes out so often at most: whoever hears it wakes up for it, and takes a core from the next token for a while."""
+"""Text goes out so often at most (s): whoever hears it wakes up for it, and takes a core from the next token."""
 
 
 @dataclass(slots=True)
