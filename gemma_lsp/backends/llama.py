@@ -495,4 +495,8 @@ def windows_for(n_swa: int, n_trunks: int) -> int:
 
 
 def _physical_cores() -> int:
-    return max(1, psutil.cpu_count(logical=False) or os.cpu_count() or 1)
+    """Physical cores, at most as many as this process may run on: threads that wait for a core wait busily."""
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    process = psutil.Process()
+    allowed = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else physical
+    return max(1, min(physical, allowed))
