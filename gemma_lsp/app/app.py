@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gemma_lsp.app.engine_host import EngineHost
+from gemma_lsp.app.garbage import Sweeper
 from gemma_lsp.app.member import Member
 from gemma_lsp.app.places import deepest_root, loose_path
 from gemma_lsp.app.ports import EngineFactory, Host
@@ -46,6 +47,7 @@ class App:
         self.settings = Settings()
         self.watch_disk = watch_disk
         self._idle_s = idle_s
+        self._sweeper = Sweeper()
         self._started = False
         self._sources: tuple[Source, ...] = ()
         self._reported: set[Problem] = set()
@@ -59,6 +61,7 @@ class App:
     async def start(self) -> None:
         """Begins to read the folders and to load the model, behind the answers."""
         self._started = True
+        self._sweeper.start()
         await self.engine.use(self.settings)
         for member in self._members.values():
             member.start(watch_disk=self.watch_disk)
@@ -66,6 +69,7 @@ class App:
     async def close(self) -> None:
         """Stops everything and lets go of the engine."""
         self._started = False
+        await self._sweeper.stop()
         await asyncio.gather(*(member.stop() for member in self._members.values()))
         await self.engine.close()
 
@@ -132,6 +136,7 @@ class App:
 
     def change(self, uri: str, version: int, changes: Sequence[RawChange], encoding: PositionEncoding) -> None:
         """The editor changed a document. What cannot be followed is logged: nobody waits for an answer."""
+        self._sweeper.touched()
         document = self.documents.change(uri, version, changes, encoding)
         if isinstance(document, DocumentProblem):
             log.warning("%s", document.message)

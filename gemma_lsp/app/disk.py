@@ -9,8 +9,9 @@ from pathlib import Path
 from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.config.schema import IndexSettings
 from gemma_lsp.text import Text
+from gemma_lsp.workspace.fitness import Fitness
 from gemma_lsp.workspace.rules import IgnoreRules, ScanOptions
-from gemma_lsp.workspace.scan import ScanResult, Skipped, read_file, scan, unfit_text
+from gemma_lsp.workspace.scan import ScanResult, Skipped, read_file, scan
 from gemma_lsp.workspace.secrets import secret_by_name
 from gemma_lsp.workspace.watch import DiskChanges, gathered
 
@@ -31,13 +32,13 @@ class Disk:
         self.options = ScanOptions(
             max_file_bytes=settings.max_file_kb * 1024, exclude=settings.exclude, include=settings.include
         )
-        self._for_loop = IgnoreRules(root, self.options)
+        self._for_loop, self._fitness = IgnoreRules(root, self.options), Fitness(self.options)
 
     def admits(self, path: str, text: Text) -> str | None:
         """Why what the editor has open may not enter the prompt, or None."""
         if not self._for_loop.wants(path):
             return "not a kind of file that belongs into the prompt"
-        return self._for_loop.file(path) or unfit_text(text, self.options)
+        return self._for_loop.file(path) or self._fitness.unfit(path, text)
 
     def rules(self) -> IgnoreRules:
         """Fresh rules, for one task or thread."""
@@ -70,7 +71,12 @@ class Disk:
         return FilesRead(texts, skipped)
 
 
-def admits_loose(path: str, text: Text, settings: IndexSettings) -> str | None:
-    """The same for a document that belongs to no folder."""
-    options = ScanOptions(max_file_bytes=settings.max_file_kb * 1024)
-    return secret_by_name(path) or unfit_text(text, options)
+class NoDisk:
+    """The same for documents that belong to no folder."""
+
+    def __init__(self, settings: IndexSettings) -> None:
+        self._fitness = Fitness(ScanOptions(max_file_bytes=settings.max_file_kb * 1024))
+
+    def admits(self, path: str, text: Text) -> str | None:
+        """Why what the editor has open may not enter the prompt, or None."""
+        return secret_by_name(path) or self._fitness.unfit(path, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from gemma_lsp.app.disk import Disk, admits_loose
+from gemma_lsp.app.disk import Disk, NoDisk
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
 from gemma_lsp.app.ports import Host
@@ -27,6 +27,7 @@ class Member:
         self.memory = Memory()
         self._engine, self._host = engine, host
         self._disk = Disk(root, settings.index) if root else None
+        self._no_disk = NoDisk(settings.index)
         self._indexing = Indexing(self.workspace, self._disk, host, self._index_changed)
         self.warming = Warming(self.workspace, self._indexing, engine, host, idle_s)
         self._watching: asyncio.Task[None] | None = None
@@ -51,9 +52,7 @@ class Member:
 
     def refusal(self, path: str, text: Text) -> str | None:
         """Why what the editor has open may not enter the prompt, or None."""
-        if self._disk is not None:
-            return self._disk.admits(path, text)
-        return admits_loose(path, text, self.workspace.settings.index)
+        return (self._disk or self._no_disk).admits(path, text)
 
     def edited(self, path: str, text: Text) -> None:
         """The editor has this file open with this text."""
@@ -91,6 +90,7 @@ class Member:
         before, self.workspace.settings = self.workspace.settings, settings
         if before.index == settings.index:
             return
+        self._no_disk = NoDisk(settings.index)
         if self.workspace.root is not None:
             self._disk = Disk(self.workspace.root, settings.index)
             self._indexing.rescan(self._disk)

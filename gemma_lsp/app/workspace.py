@@ -23,6 +23,7 @@ from gemma_lsp.prompt.resident import Focus, Resident
 from gemma_lsp.syntax.index import Index
 from gemma_lsp.syntax.parse import Parser
 from gemma_lsp.text import Text
+from gemma_lsp.text.common import common_suffix
 from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
 MAX_RECENT = 8
@@ -195,15 +196,7 @@ class Workspace:
 
 def edit_end(before: str, after: str) -> int:
     """The offset in `after` at which an edit ended: everything behind it reads as it did."""
-    limit = min(len(before), len(after))
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if before[len(before) - middle :] == after[len(after) - middle :]:
-            low = middle
-        else:
-            high = middle - 1
-    return len(after) - low
+    return len(after) - common_suffix(before, after, min(len(before), len(after)))
 
 
 def _texts(changes: Mapping[str, Text | None]) -> Iterable[tuple[str, Text]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from gemma_lsp.app.garbage import defer_full_collections
 from gemma_lsp.app.workspace import Workspace
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.config.schema import Settings
@@ -23,9 +24,10 @@ from gemma_lsp.prompt.frame import Frame
 from gemma_lsp.prompt.layout import LayoutOptions, plan_layout
 from gemma_lsp.syntax.index import Index, build
 from gemma_lsp.text import PositionEncoding, Text, units_from_column
+from gemma_lsp.workspace.fitness import Fitness
 from gemma_lsp.workspace.mirror import DocumentProblem, OpenDocuments, RawChange, RawPosition, RawRange
 from gemma_lsp.workspace.rules import ScanOptions
-from gemma_lsp.workspace.scan import scan, unfit_text
+from gemma_lsp.workspace.scan import scan
 from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
 LINES = 5_000  # of the file that is typed in
@@ -126,14 +128,15 @@ def keystrokes(index: Index, path: str, n: int, seed: int, *, clock: Clock = tim
     asked whether the prompt is stale. Bursts of keys go in turn to the top, the middle, the end and anywhere; some
     open a bracket or a quote that stays open for a while.
     """
-    documents, workspace = OpenDocuments(), _workspace(index)
+    documents, workspace, fitness = OpenDocuments(), _workspace(index), Fitness(ScanOptions())
+    defer_full_collections()
     text = documents.open(_URI, 0, "python", index.files[path].text.content).text
     workspace.open(path, text)
     chance, spent = random.Random(seed), list[float]()
     while len(spent) < n:
         for change in _burst(text, chance, len(spent)):
             start = clock()
-            text = _press(documents, workspace, path, change)
+            text = _press(documents, fitness, workspace, path, change)
             spent.append(clock() - start)
     return latency(spent[:n])
 
@@ -163,12 +166,12 @@ def _workspace(index: Index) -> Workspace:
     return workspace
 
 
-def _press(documents: OpenDocuments, workspace: Workspace, path: str, change: RawChange) -> Text:
+def _press(documents: OpenDocuments, fitness: Fitness, workspace: Workspace, path: str, change: RawChange) -> Text:
     """One didChange without its protocol: what `App.change` does."""
     document = documents.change(_URI, 0, (change,), PositionEncoding.UTF16)
     if isinstance(document, DocumentProblem):
         raise TypeError(document.message)
-    unfit = unfit_text(document.text, ScanOptions())
+    unfit = fitness.unfit(path, document.text)
     if unfit is not None:
         raise NothingToIndex(f"{path} may not enter a prompt ({unfit}); type in another file")
     workspace.edit(path, document.text)

@@ -6,18 +6,19 @@ Bounded, in memory only, keyed by content: nothing here can be stale. The event 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.prompt.segments import Prompt
-from gemma_lsp.text import Edit
+from gemma_lsp.text import Edit, Text
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_COMPLETIONS = 250
-MAX_SHOWN = 16
+MAX_KNOWN = 16
 MAX_REVIEWS = 2000
 
 
@@ -54,27 +55,53 @@ class Remembered:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    head: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a completion was asked for: the text around the cursor, and what all the files said then."""
+
     path: str
     before: str
     after: str
+    files: Mapping[str, Text]
+
+    def typed_to(self, now: Origin) -> str | None:
+        """What was typed between here and `now`; None if anything else has changed."""
+        same = now.path == self.path and now.after == self.after and now.before.startswith(self.before)
+        return now.before[len(self.before) :] if same and self._same_elsewhere(now) else None
+
+    def _same_elsewhere(self, now: Origin) -> bool:
+        """Whether every other file reads as it did. A file that did not change keeps its very `Text`."""
+        if self.files is now.files:
+            return True
+        if len(self.files) != len(now.files):
+            return False
+        pairs = zip(self.files.items(), now.files.items(), strict=True)
+        return all(a is b or (p == q and (p == self.path or a == b)) for (p, a), (q, b) in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    origin: Origin
     text: str
 
 
 class CompletionCache:
-    """Results by the exact text around the cursor and the resident prompt; "no suggestion" is a result too."""
+    """Results by the exact text around the cursor and the resident prompt; "no suggestion" is a result too.
+
+    Beside it the last suggestions, for when the user types them. These do not depend on how the prompt is laid out: a
+    suggestion that is typed along stays, whatever is read again meanwhile.
+    """
 
     def __init__(self) -> None:
         self._results: Recent[str, Remembered] = Recent(MAX_COMPLETIONS)
-        self._shown: list[_Shown] = []
+        self._known: list[_Known] = []
         self._latest: dict[str, int] = {}
         self._head: tuple[Prompt, str] = ((), "")
 
-    def key(self, head: Prompt, path: str, before: str, after: str, how: str) -> str:
+    def key(self, head: Prompt, origin: Origin, how: str) -> str:
         """The key of a completion; `how` tells apart what else decides on it."""
-        return digest_text("\0".join((self._digest(head), path, how, digest_text(before), digest_text(after))))
+        around = (digest_text(origin.before), digest_text(origin.after))
+        return digest_text("\0".join((self._digest(head), origin.path, how, *around)))
 
     def get(self, key: str) -> Remembered | None:
         """A result that is known."""
@@ -84,17 +111,17 @@ class CompletionCache:
         """Keeps a result."""
         self._results.put(key, result)
 
-    def show(self, head: Prompt, path: str, before: str, after: str, text: str) -> None:
-        """Remembers what is shown, for when the user types it."""
-        self._shown = [_Shown(self._digest(head), path, before, after, text), *self._shown][:MAX_SHOWN]
+    def suggested(self, origin: Origin, text: str) -> None:
+        """Remembers a suggestion, for when the user types it."""
+        known = _Known(origin, text)
+        self._known = [known, *(k for k in self._known if k != known)][:MAX_KNOWN]
 
-    def typed_along(self, head: Prompt, path: str, before: str, after: str) -> str | None:
+    def typed_along(self, now: Origin) -> str | None:
         """What is left of a suggestion whose start the user has typed; None if there is none, never ""."""
-        for shown in self._shown:
-            typed = before[len(shown.before) :]
-            same = shown.path == path and shown.after == after and shown.head == self._digest(head)
-            if same and before.startswith(shown.before) and shown.text.startswith(typed) and shown.text != typed:
-                return shown.text[len(typed) :]
+        for known in self._known:
+            typed = known.origin.typed_to(now)
+            if typed is not None and known.text.startswith(typed) and known.text != typed:
+                return known.text[len(typed) :]
         return None
 
     def enter(self, path: str) -> int:

@@ -7,7 +7,7 @@ A `Parser` belongs to one thread; `parse` may be called from any.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 
 from gemma_lsp.syntax import grammar
@@ -55,6 +55,7 @@ class OpenTree:
         self._facts: dict[tuple[str, str], Facts] = {}  # by the text and the line of the class that stands before it
         self._older: dict[tuple[str, str], Facts] = {}
         self._classes: dict[str, tuple[Facts, ...]] = {}
+        self._wholes: dict[str, str] = {}  # of a piece that is open at its end, that with what closes it
         self._starts: list[int] | None = None
         self._n_updates = 0
         self.parsed = self._parse(text)
@@ -70,7 +71,7 @@ class OpenTree:
             return parse(self._path, text)
         self._n_updates += 1
         if self._n_updates % _GENERATION == 0:
-            self._older, self._facts, self._classes = self._facts, {}, {}
+            self._older, self._facts, self._classes, self._wholes = self._facts, {}, {}, {}
         content = text.content
         if self._starts is None:
             self._starts = statement_starts(content)
@@ -81,7 +82,7 @@ class OpenTree:
     def _pieces(self, content: str, starts: list[int]) -> Iterator[Facts]:
         end = 0
         while True:
-            found, end = _closed(content, starts, end, self._statement)
+            found, end = _closed(content, starts, end, self._statement, self._wholes)
             yield from found
             if end == len(content):
                 return
@@ -108,9 +109,13 @@ class OpenTree:
         if len(scope.body) and content[line : scope.body.start] != indent:
             return ()
         members: list[Facts] = []
+
+        def member_facts(member: str) -> tuple[Facts, ...]:
+            return (self._read(f"class {name}:\n", member),)
+
         end = starts[1]
         while end < len(content):
-            found, end = _closed(content, starts, end, lambda member: (self._read(f"class {name}:\n", member),))
+            found, end = _closed(content, starts, end, member_facts, self._wholes)
             members += found
         return class_of(head, members)
 
@@ -125,21 +130,33 @@ class OpenTree:
         return facts
 
 
-def _closed(content: str, starts: list[int], start: int, read: Read) -> tuple[tuple[Facts, ...], int]:
+def _closed(
+    content: str, starts: list[int], start: int, read: Read, wholes: dict[str, str]
+) -> tuple[tuple[Facts, ...], int]:
     """The piece that begins at one of the starts, with what belongs to a string or a bracket that is open at its end;
-    without it if nothing closes that. And where the piece ends.
+    without it if nothing closes that. And where the piece ends. `wholes` remembers such pieces.
     """
     end = starts[bisect_right(starts, start)] if start < starts[-1] else start
-    first, own = read(content[start:end]), end
-    found = first
+    piece, own = content[start:end], end
+    known = wholes.get(piece)
+    if known is not None and content.startswith(known, start) and _is_start(starts, start + len(known)):
+        return read(known), start + len(known)
+    first = found = read(piece)
     for _ in range(_HOPS):
         if not _is_open(found[-1], content, end):
+            if end > own and not (found[-1].in_string or found[-1].in_brackets):
+                wholes[piece] = content[start:end]
             return found, end
         behind = piece_end(content, starts, end - found[-1].length, end)
         if behind is None:
             break
         found, end = read(content[start:behind]), behind
     return first, own
+
+
+def _is_start(starts: list[int], offset: int) -> bool:
+    at = bisect_left(starts, offset)
+    return at < len(starts) and starts[at] == offset
 
 
 def _is_open(facts: Facts, content: str, end: int) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from gemma_lsp.syntax.lexical import closing
+from gemma_lsp.text.common import common_ends
 
 LONG_CLASS = 2_000
 """Code points above which a class is cut into its members (guessed)."""
@@ -38,13 +39,7 @@ def statement_starts(content: str) -> list[int]:
 
 def moved_starts(before: str, starts: list[int], content: str) -> list[int]:
     """`statement_starts` of a text, found out of those of another by looking at what differs."""
-    limit = min(len(before), len(content))
-    head = _common(limit, lambda low, high: before[low:high] == content[low:high])
-    tail = _common(
-        limit - head,
-        lambda low, high: before[len(before) - high : len(before) - low]
-        == content[len(content) - high : len(content) - low],
-    )
+    head, tail = common_ends(before, content)
     at = max(0, bisect_left(starts, head) - 2)  # the line before the edit may be a comment of what follows it
     found, by = starts[: at + 1], len(content) - len(before)
     for start in _starts(content, found[-1]):
@@ -69,15 +64,6 @@ def _starts(content: str, begin: int) -> Iterator[int]:
             continue
         decorated = kind == "decorator"
         yield first
-
-
-def _common(limit: int, same: Callable[[int, int], bool]) -> int:
-    """The greatest length up to a limit at which two texts agree, by halving: comparing runs is a memcmp."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if same(low, middle) else (low, middle - 1)
-    return low
 
 
 def class_name(piece: str) -> str:

@@ -68,9 +68,11 @@ def never_file(path: str) -> str | None:
 
 def unfit_content(content: str) -> str | None:
     """Why a text is left out for what it holds: secrets, generated or minified code; None where it is fit."""
-    secret = secret_in_text(content)
-    if secret is not None:
-        return secret
+    return secret_in_text(content) or unfit_shape(content)
+
+
+def unfit_shape(content: str) -> str | None:
+    """Why a text is left out as generated or minified code, or None."""
     if _GENERATED_HEAD.search(_comments(content[:_HEAD])):
         return "generated"
     if len(content) > _SMALL and len(content) > _LONG_LINES * (content.count("\n") + 1):

@@ -83,9 +83,7 @@ class OpenDocuments:
             raw = change.text if change.range is None else _replaced(document, change.range, change.text, encoding)
             document = _document(uri, version, old.language_id, _joined(raw))
         if not changes:
-            document = OpenDocument(
-                uri=uri, version=version, language_id=old.language_id, raw=old.raw, text=old.text
-            )
+            document = OpenDocument(uri=uri, version=version, language_id=old.language_id, raw=old.raw, text=old.text)
         self._documents[uri] = document
         return document
 

@@ -91,11 +91,9 @@ def files_under(rules: IgnoreRules, folder: str) -> tuple[list[str], str | None]
     return list(state.walk(folder)), state.limit
 
 
-def unfit_text(text: Text, options: ScanOptions) -> str | None:
-    """Why a text may not enter the prompt for what it holds; for what the editor has open and the disk has not."""
-    if len(text.content) > options.max_file_bytes:
-        return _too_large(options)
-    return unfit_content(text.content)
+def too_large(content: str, options: ScanOptions) -> str | None:
+    """Why what the editor has open may not enter the prompt for its size, or None."""
+    return _too_large(options) if len(content) > options.max_file_bytes else None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -90,6 +90,9 @@ _CONTENT: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
 )
 _PATTERNS = tuple((reason, hints, re.compile(pattern)) for reason, hints, pattern in _CONTENT)
+LONGEST_SECRET = 400
+"""Code points of a secret that decide whether it is one; where a pattern goes on, the rest is on the same line."""
+
 _PLACEHOLDER = re.compile(r"(?i)example|x{8}|0{8}|1234567890|abcdefgh|\.\.\.")
 
 

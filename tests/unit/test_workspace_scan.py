@@ -13,7 +13,7 @@ from gemma_lsp.base.cancel import CancelSource
 from gemma_lsp.base.errors import Cancelled
 from gemma_lsp.text import Text
 from gemma_lsp.workspace.rules import IgnoreRules, ScanOptions
-from gemma_lsp.workspace.scan import Skipped, files_under, read_file, scan, unfit_text
+from gemma_lsp.workspace.scan import Skipped, files_under, read_file, scan
 
 OPTIONS = ScanOptions()
 
@@ -210,13 +210,6 @@ def test_one_file_is_read_under_the_same_rules(tmp_path: Path) -> None:
     assert read_file(tmp_path, "d/" * 2_000 + "a.py", OPTIONS) == Skipped("there is no such file", missing=True)
     for path in ("../a.py", "/a.py", "no/../a.py", "", "a.py/"):
         assert read_file(tmp_path, path, OPTIONS) == Skipped("not a path inside the workspace")
-
-
-def test_what_only_the_editor_has_is_judged_by_its_content() -> None:
-    """Size, secrets, generated code."""
-    assert unfit_text(Text("x = 1\n"), OPTIONS) is None
-    assert unfit_text(Text("x = 1\n" * 100_000), OPTIONS) == "larger than 256 KB"
-    assert unfit_text(Text("key = 'AKIA" + "Z7" * 8 + "'\n"), OPTIONS) == "holds an AWS access key"
 
 
 def test_files_under_a_folder_are_listed_unread(tmp_path: Path) -> None:
