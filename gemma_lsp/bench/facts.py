@@ -12,9 +12,9 @@ from random import Random
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import Arm, Editing, Question
 from gemma_lsp.bench.fidelity import Fidelity, FidelityRow, ask, start_all, summed_up
+from gemma_lsp.prompt.completion_tails import Place, completion_tail, hole_tail
 from gemma_lsp.prompt.layout import Form
 from gemma_lsp.prompt.segments import Prompt
-from gemma_lsp.prompt.tails import Place, completion_tail, hole_tail
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 from gemma_lsp.text import Edit, Span
 
@@ -41,15 +41,15 @@ def run_facts(driver: Driver, editing: Editing, n: int, seed: int, say: Callable
     () where nothing stands in full, so that there is nowhere to put a fact.
     """
     random, facts, rows = Random(seed), {}, []
-    homes = _homes(editing)
+    homes = [home[:2] for home in functions_in_full(editing) if home[2] <= EARLY_SHARE]
     if not homes:
         return ()
-    quiet = _quiet_file(editing)
+    quiet = quiet_file(editing)
     start_all(driver, editing.resident.head())
     for number in range(1, n + 1):
         name = f"{random.choice(_FIRST)}_{random.choice(_SECOND)}_{number}"
         facts[name] = str(random.randrange(1000, 9999))
-        _insert(editing, *random.choice(homes), f"{name} = {facts[name]}\n")
+        insert_line(editing, *random.choice(homes), f"{name} = {facts[name]}\n")
         if number in MILESTONES or number == n:
             editing.look(quiet, len(editing.resident.index.files[quiet].text.content))
             rows.append(_asked(driver, editing, facts, say))
@@ -83,8 +83,8 @@ def _tail(editing: Editing, name: str) -> Prompt:
     return (*held, *completion_tail(editing.frame, Place(path=_ASKED_IN, before=before, after="\n")).segments)
 
 
-def _insert(editing: Editing, path: str, qualified: str, line: str) -> None:
-    """One line at the start of a function's body, after its docstring, as deep as the body."""
+def insert_line(editing: Editing, path: str, qualified: str, line: str) -> None:
+    """Inserts one line at the start of a function's body, after its docstring, as deep as the body."""
     parsed = editing.resident.index.files[path]
     symbol = next(s for s in parsed.symbols if s.qualified == qualified)
     at = _first_line(parsed, symbol)
@@ -100,18 +100,21 @@ def _first_line(parsed: ParsedFile, symbol: Symbol) -> int:
     return parsed.text.line_span(position.line + (1 if symbol.docstring else 0)).start
 
 
-def _homes(editing: Editing) -> list[tuple[str, str]]:
-    """Functions, by path and name, that stand in full within the early share of the body."""
+def functions_in_full(editing: Editing) -> list[tuple[str, str, float]]:
+    """Functions that stand in full: path, name, and the share of the body, by tokens, that stands before them."""
     layout, files = editing.resident.layout, editing.resident.index.files
     found, seen = [], 0
     for entry in layout.entries:
+        if entry.form is Form.FULL:
+            length = max(1, len(files[entry.path].text.content))
+            for s in _functions(files[entry.path]):
+                share = (seen + entry.n_tokens * s.span.start / length) / max(1, layout.n_tokens)
+                found.append((entry.path, s.qualified, share))
         seen += entry.n_tokens
-        if entry.form is Form.FULL and seen <= EARLY_SHARE * layout.n_tokens:
-            found += [(entry.path, s.qualified) for s in _functions(files[entry.path])]
     return found
 
 
-def _quiet_file(editing: Editing) -> str:
+def quiet_file(editing: Editing) -> str:
     """Where the cursor goes before the questions: the last file that stands in full, which no fact is put into."""
     return next(e.path for e in reversed(editing.resident.layout.entries) if e.form is Form.FULL)
 

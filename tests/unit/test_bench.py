@@ -14,7 +14,6 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench import cache_check, plot
 from gemma_lsp.bench.cache_check import CacheReport, check_cache
@@ -28,6 +27,7 @@ from gemma_lsp.bench.run import BenchOptions, LoadOptions, run_bench
 from gemma_lsp.cli import doctor_cache
 from gemma_lsp.cli.bench import print_report
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
+from tests.support.scoring import ScoringFake, load, silent
 
 RATES = '"""Rates."""\n\nLIMIT = 30\n\n\ndef rate(kg):\n    base = kg * 2\n    return base\n'
 QUOTES = "from shop.rates import rate\n\n\ndef quote(kg):\n    return rate(kg) + 1\n"
@@ -48,27 +48,6 @@ VERSIONS: tuple[dict[str, str | None], ...] = (
     {"README.md": "# The shop\n"},
     {"shop/zz.py": None, "shop/new.py": "def fresh():\n    return 1\r\n"},
 )
-
-
-class ScoringFake(FakeBackend):
-    """The fake with probabilities that follow from what a cell was computed from: equal caches, equal rows."""
-
-    def score(self, seq: int, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:
-        rows = []
-        for i, token in enumerate(tokens):
-            self.evaluate(seq, position + i, [token], True, lambda: False)
-            content = self.cells(seq)[position + i][1]
-            logits = np.random.default_rng(int.from_bytes(content)).normal(size=N_VOCAB)
-            rows.append(logits - np.log(np.exp(logits).sum()))
-        return np.asarray(rows, dtype=np.float32)
-
-
-def load(options: LoadOptions) -> ScoringFake:
-    return ScoringFake(n_ctx=options.n_ctx, n_slice=64, n_trunks=options.n_trunks)
-
-
-def silent(text: str) -> None:
-    """Nobody watches."""
 
 
 @pytest.fixture(scope="module")
