@@ -90,6 +90,11 @@ class Editing:
         self.first = Resident.start(self._planned(index, None), index, self.frame)
         self.resident = self.first
 
+    @property
+    def n_ctx(self) -> int:
+        """Tokens of context."""
+        return self._model.n_ctx
+
     def edit(self, path: str, text: Text | None, offset: int) -> None:
         """One edit: the file's new text (None removes it) and where in it the edit began."""
         index = self.resident.index

@@ -56,8 +56,14 @@ def run_edits(options: EditsOptions, load: Load, say: Say) -> Edits:
     program = find_llama_server(options.against) if options.against else None
     history = read_history(options.repo, steps=1)
     found: list[tuple[ModelInfo, list[EditRow], Restart | None]] = []
+    left_out: list[str] = []
     for size in options.sizes:
-        found.append(asyncio.run(_size(options, history, load, size, program, say)))
+        try:
+            found.append(asyncio.run(_size(options, history, load, size, program, say)))
+        except HistoryError as error:
+            left_out.append(str(error))
+    if not found:
+        raise HistoryError(left_out[-1])
     model = found[-1][0]
     return Edits(
         about={
@@ -69,6 +75,7 @@ def run_edits(options: EditsOptions, load: Load, say: Say) -> Edits:
             "n_swa": model.n_swa,
             "runs": options.runs,
             "llama_server_best": " ".join(BEST),
+            "left_out": left_out,
         },
         rows=tuple(row for _, rows, _ in found for row in rows),
         restarts=tuple(restart for _, _, restart in found if restart),

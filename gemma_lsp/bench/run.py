@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from gemma_lsp.bench.history import History, HistoryError, read_history
 from gemma_lsp.bench.moments import Script, script_of
 from gemma_lsp.bench.replay import CostRow, Start, replay
 from gemma_lsp.bench.report import About, Report
+from gemma_lsp.bench.traces import Trace, TraceReport, play
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.backend import Backend, tail_room
 from gemma_lsp.engine.core import Engine
@@ -94,6 +95,26 @@ async def _costs(options: BenchOptions, history: History, load: Load, say: Say) 
     return Report(
         about=_about(options, history, model), starts=tuple(starts), costs=tuple(rows), left_out=script.left_out
     )
+
+
+def run_trace(options: BenchOptions, trace: Trace, keys: int, load: Load, say: Say) -> TraceReport:
+    """Plays the first `keys` transactions of a recorded session. Blocks; raises `GemmaLspError`."""
+    return asyncio.run(_played(options, trace, keys, load, say))
+
+
+async def _played(options: BenchOptions, trace: Trace, keys: int, load: Load, say: Say) -> TraceReport:
+    say("loading the model")
+    history = read_history(options.repo, rev=options.rev, steps=1)
+    backend = _backend(options, load)
+    engine = Engine(lambda _: backend)
+    client = LocalClient(engine)
+    engine.start()
+    try:
+        model = await client.ready()
+        rows = await play(client, _editing(history, model, backend), trace, keys, say)
+    finally:
+        await client.close()
+    return TraceReport(about=asdict(_about(options, history, model)), rows=tuple(rows))
 
 
 def _backend(options: BenchOptions, load: Load) -> Backend:

@@ -84,6 +84,8 @@ def print_edits(out: Console, found: Edits) -> None:
         for s in found.sums()
     ]
     console.print_table(out, heads, rows, right=("context", *heads[3:]))
+    for line in about["left_out"]:
+        out.print(escape(line), soft_wrap=True)
     for r in found.restarts:
         same = "the same answer" if r.same_answer else "ANOTHER ANSWER"
         out.print(

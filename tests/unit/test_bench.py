@@ -201,7 +201,7 @@ def test_forked_trunks_hold_the_same(repo: Path) -> None:
         assert driver.bring("two", prompt, exact=True) == 0 < spent
         question = (*prompt, Segment(Region.REQUEST, "and now"))
         rows = [driver.score(name, question, driver.tokens("truth"), exact=True) for name in ("one", "two")]
-        assert np.array_equal(*rows)
+        assert np.array_equal(rows[0], rows[1])
         assert np.array_equal(rows[0], driver.score_singly("one", question, driver.tokens("truth"), exact=True))
 
 

@@ -15,7 +15,7 @@ from gemma_lsp.bench.edits import EditsOptions, run_edits
 from gemma_lsp.bench.edits_types import OURS, THEIRS, THEIRS_BEST, Edits
 from gemma_lsp.bench.llama_server import LlamaServer, LlamaServerError, ServerOptions, find_llama_server
 from gemma_lsp.cli.bench_edits import print_edits, sizes_of
-from tests.support.scoring import load
+from tests.support.scoring import load, silent
 
 # Keeps what agrees with the prompt before from its start, as llama-server does; with --cache-reuse all but what is new.
 SERVER = '''
@@ -83,7 +83,7 @@ def found(repo: Path, program: Path, tmp_path_factory: pytest.TempPathFactory) -
         model="model.gguf",
         against=program.parent,
     )
-    return run_edits(options, load, lambda text: None)
+    return run_edits(options, load, silent)
 
 
 def test_an_edit_costs_us_the_same_wherever_it_stands(found: Edits) -> None:
@@ -123,12 +123,19 @@ def test_the_report_says_it_all(found: Edits) -> None:
     assert "the same answer" in text
 
 
+def test_a_size_that_is_too_small_is_left_out(repo: Path, tmp_path: Path) -> None:
+    """And said."""
+    found = run_edits(EditsOptions(repo=repo, sizes=(512, 4096), runs=1, snapshots=tmp_path, model="m"), load, silent)
+    assert {row.n_ctx for row in found.rows} == {4096}
+    assert "in 512 tokens" in found.about["left_out"][0]
+
+
 def test_where_nothing_can_be_edited_says_so(repo: Path, tmp_path: Path) -> None:
     """One file in full is not enough: the question is asked in another."""
     subprocess.run(["git", "clone", "-q", str(repo), str(tmp_path / "r")], check=True, timeout=60)
     options = EditsOptions(repo=tmp_path / "r", sizes=(512,), runs=1, snapshots=tmp_path / "kv", model="m")
     with pytest.raises(GemmaLspError, match="choose larger --sizes"):
-        run_edits(options, load, lambda text: None)
+        run_edits(options, load, silent)
 
 
 def test_sizes_are_numbers() -> None:
