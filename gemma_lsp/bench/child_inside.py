@@ -81,7 +81,8 @@ def _guard(folder: str, *, alone: bool, offline: bool) -> Callable[[str, tuple[A
     def inside(path: Any) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return True  # a descriptor that was opened under these rules
-        return os.path.realpath(os.fsdecode(path)).startswith(home) or os.fsdecode(path) == os.devnull
+        # The folder itself is named where a file without a name is made in it.
+        return (os.path.realpath(os.fsdecode(path)) + os.sep).startswith(home) or os.fsdecode(path) == os.devnull
 
     def guard(event: str, args: tuple[Any, ...]) -> None:
         if event.startswith(_REFUSED) and (alone or not event.startswith(("ctypes.", "os.kill"))):

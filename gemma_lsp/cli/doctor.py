@@ -54,6 +54,7 @@ def examine(seen: Surroundings) -> list[Check]:
     parts: tuple[Callable[[Surroundings], list[Check]], ...] = (
         _python,
         _model,
+        _diagnostics,
         _llama,
         _gpu,
         _memory,
@@ -122,6 +123,24 @@ def _model(seen: Surroundings) -> list[Check]:
         text = "a base model without a chat template shows the machinery; its words are worth little"
         checks.append(Check(name="model's words", state=State.NOTE, text=text, advice=advice))
     return checks
+
+
+def _diagnostics(seen: Surroundings) -> list[Check]:
+    """Whether findings are shown, and why."""
+    switch = seen.settings.diagnostics.enabled
+    if seen.shape is None or switch == "off":
+        return [Check(name="diagnostics", state=State.OK, text="off: diagnostics.enabled")] if switch == "off" else []
+    if switch == "on":
+        return [
+            Check(name="diagnostics", state=State.OK, text=f"on: diagnostics.enabled; {seen.trust.why}".rstrip("; "))
+        ]
+    why = (
+        seen.trust.why if seen.shape.has_chat_template else "a model without a chat template is not asked for findings"
+    )
+    if seen.trust.reviews and seen.shape.has_chat_template:
+        return [Check(name="diagnostics", state=State.OK, text=f"on: {why}".rstrip(": "))]
+    advice = ('set diagnostics.enabled to "on" to see its findings all the same',)
+    return [Check(name="diagnostics", state=State.OK, text=f"off: {why}", advice=advice)]
 
 
 def _llama(seen: Surroundings) -> list[Check]:

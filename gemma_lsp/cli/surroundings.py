@@ -25,6 +25,7 @@ from gemma_lsp.models.default_model import cache_folder
 from gemma_lsp.models.discover import FoundModel
 from gemma_lsp.models.places import own_folder
 from gemma_lsp.models.shape import ModelShape, read_shape
+from gemma_lsp.models.trust import UNKNOWN, Trust, trust_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Surroundings:
     found: FoundModel | None = None
     shape: ModelShape | None = None
     model_error: str = ""
+    trust: Trust = UNKNOWN
     editors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +84,7 @@ def look(model: str = "") -> Surroundings:
         found=found,
         shape=shape,
         model_error=error,
+        trust=trust_in(found.path) if found is not None and shape is not None else UNKNOWN,
         editors={name: path for name, program in _EDITORS.items() if (path := shutil.which(program))},
     )
 

@@ -66,10 +66,25 @@ class Review:
     cost: Cost
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What was said of one definition and quotes it, before anybody looked again. `unwanted`: somebody stopped it."""
+
+    findings: tuple[RelativeFinding, ...]
+    cost: Cost
+    unwanted: bool
+
+
 def review_enabled(ctx: FeatureContext) -> bool:
-    """Whether the settings and the model's kind want reviews at all."""
+    """Whether the settings want reviews at all; where they leave it open, what is known of the model decides."""
     switch = ctx.settings.diagnostics.enabled
-    return switch == "on" or (switch == "auto" and ctx.frame.chat)
+    return switch == "on" or (switch == "auto" and ctx.frame.chat and ctx.trust.reviews)
+
+
+def least_confidence(ctx: FeatureContext) -> int:
+    """From which confidence on a claim is looked at again; `auto` asks no less than was measured to be of use."""
+    wanted = ctx.settings.diagnostics
+    return max(wanted.min_confidence, ctx.trust.least) if wanted.enabled == "auto" else wanted.min_confidence
 
 
 async def review(
@@ -86,14 +101,14 @@ async def review(
         assert parsed is not None
         key = _key(ctx, parsed, symbol)
         if ctx.memory.reviews.get(key) is None and (symbols is None or symbol.qualified in symbols):
-            answer = await _asked(ctx, parsed, symbol)
-            cost = sum_costs(cost, answer.cost)
-            if answer.unwanted:
+            claims = await claims_about(ctx, parsed, symbol)
+            cost = sum_costs(cost, claims.cost)
+            if claims.unwanted:
                 break
-            claimed = tuple(_findings(answer.text, parsed.text.slice(symbol.span), chat=ctx.frame.chat))
-            sure = [finding for finding in claimed if finding.confidence >= ctx.settings.diagnostics.min_confidence]
+            least = least_confidence(ctx)
+            sure = [finding for finding in claims.findings if finding.confidence >= least]
             wanted = [finding for finding in sure if _digest(path, symbol, finding.quoted) not in hidden]
-            kept, more = await _confirmed(ctx, parsed, symbol, wanted)
+            kept, more = await confirmed(ctx, parsed, symbol, wanted)
             cost = sum_costs(cost, more)
             ctx.memory.reviews.put(key, kept)
     return Review(findings=known_findings(ctx, path, hidden), cost=cost)
@@ -103,7 +118,7 @@ def known_findings(ctx: FeatureContext, path: str, hidden: Collection[str] = ())
     """What is known of a file as it reads now, as far as the settings want to see it; no model is asked."""
     parsed, limit = ctx.index.files.get(path), ctx.settings.diagnostics.max_per_file
     found: list[Finding] = []
-    for symbol in _reviewed(parsed) if parsed else ():
+    for symbol in reviewed(parsed) if parsed else ():
         assert parsed is not None
         known = ctx.memory.reviews.get(_key(ctx, parsed, symbol)) or ()
         found += [_placed(parsed, symbol, finding) for finding in known]
@@ -117,7 +132,7 @@ def fix_of(ctx: FeatureContext, finding: Finding) -> Proposal:
     return Proposal(path=finding.path, label=f"Fix: {finding.message}", base=base, edits=finding.edits)
 
 
-def _reviewed(parsed: ParsedFile) -> Iterator[Symbol]:
+def reviewed(parsed: ParsedFile) -> Iterator[Symbol]:
     """Functions and methods that are not inside another one."""
     end = 0
     for symbol in parsed.symbols:
@@ -132,17 +147,24 @@ def _in_order_of_asking(ctx: FeatureContext, parsed: ParsedFile) -> list[Symbol]
     """Definitions that are not as they were when the repository was last read come first."""
     before = ctx.resident.base.files.get(parsed.path)
     known = {before.text.slice(symbol.span) for symbol in before.symbols} if before is not None else set()
-    return sorted(_reviewed(parsed), key=lambda symbol: parsed.text.slice(symbol.span) in known)
+    return sorted(reviewed(parsed), key=lambda symbol: parsed.text.slice(symbol.span) in known)
 
 
 def _key(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> str:
     column = parsed.text.position(symbol.span.start).column
-    how = (ctx.model.path, ctx.model.name, str(ctx.settings.diagnostics.min_confidence))
+    how = (ctx.model.path, ctx.model.name, str(least_confidence(ctx)))
     return digest_text("\0".join((*how, symbol.qualified, str(column), parsed.text.slice(symbol.span))))
 
 
 def _digest(path: str, symbol: Symbol, quoted: str) -> str:
     return digest_text("\0".join((path, symbol.qualified, " ".join(quoted.split()))))
+
+
+async def claims_about(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> Claims:
+    """What the model says about a definition when it is first asked. Raises `EngineError`."""
+    answer = await _asked(ctx, parsed, symbol)
+    findings = tuple(_findings(answer.text, parsed.text.slice(symbol.span), chat=ctx.frame.chat))
+    return Claims(findings=findings, cost=answer.cost, unwanted=answer.unwanted)
 
 
 async def _asked(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> Answer:
@@ -162,17 +184,15 @@ async def _asked(ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol) -> Ans
     return await gather(ctx.engine, ctx.workspace, request_prompt(ctx, tail.segments), options)
 
 
-async def _confirmed(
+async def confirmed(
     ctx: FeatureContext, parsed: ParsedFile, symbol: Symbol, claimed: Collection[RelativeFinding]
 ) -> tuple[tuple[RelativeFinding, ...], Cost]:
     """Those of the claims that a correction bears out, with it; and what asking for the corrections cost."""
     kept, cost = [], Cost()
     origin = _origin(parsed, symbol)
     for finding in claimed:
-        start = symbol.span.start
-        quoted = Span(start + finding.start, start + finding.end)
         try:
-            fix = await confirmed_edits(ctx, parsed, symbol, quoted, finding.message)
+            fix = await confirmed_edits(ctx, parsed, symbol, place_of(symbol, finding), finding.message)
         except EditError:
             continue
         cost = sum_costs(cost, fix.cost)
@@ -230,12 +250,17 @@ def _parsed_document(answer: str) -> Iterator[tuple[str, str, str, int]]:
         yield quote, f"this is wrong because it {reason.strip()}", "hint", UNSAID
 
 
+def place_of(symbol: Symbol, finding: RelativeFinding) -> Span:
+    """What a finding of a definition covers in the file."""
+    return Span(symbol.span.start + finding.start, symbol.span.start + finding.end)
+
+
 def _placed(parsed: ParsedFile, symbol: Symbol, finding: RelativeFinding) -> Finding:
-    start, origin = symbol.span.start, _origin(parsed, symbol)
+    origin = _origin(parsed, symbol)
     edits = [Edit(Span(origin + edit.span.start, origin + edit.span.end), edit.text) for edit in finding.edits]
     return Finding(
         path=parsed.path,
-        span=Span(start + finding.start, start + finding.end),
+        span=place_of(symbol, finding),
         quoted=finding.quoted,
         message=finding.message,
         severity=finding.severity,
@@ -253,7 +278,7 @@ def _origin(parsed: ParsedFile, symbol: Symbol) -> int:
 def _callers(ctx: FeatureContext, finding: Finding) -> tuple[tuple[str, Span], ...]:
     """A few places outside that call the definition in which something was found."""
     parsed = ctx.index.files[finding.path]
-    around = next((s for s in _reviewed(parsed) if s.span.contains(finding.span.start)), None)
+    around = next((s for s in reviewed(parsed) if s.span.contains(finding.span.start)), None)
     if around is None:
         return ()
     sites = ctx.index.call_sites(around.name)

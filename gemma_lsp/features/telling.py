@@ -116,17 +116,26 @@ PROSE = Manner()
 
 
 class _Listener:
-    """Sorts one stream into thoughts and answer and passes both on."""
+    """Sorts one stream into thoughts and answer and passes both on.
 
-    def __init__(self, speech: Speech, *, thinking: bool) -> None:
+    The opener is ours: it is passed on with the model's first word, so that whoever hears something has an answer.
+    """
+
+    def __init__(self, speech: Speech, opener: str, *, thinking: bool) -> None:
         self._parser = AnswerParser(thinking=thinking)
         self._speech = speech
+        self._opener, self._begun = opener, ""
         self.thinking = ""
         self.text = ""
         self.cut_short = False
 
     def hear(self, text: str) -> None:
         """More of the stream."""
+        if self._opener:
+            self._begun += text
+            if not self._begun.strip():
+                return
+            text, self._opener = self._opener + self._begun, ""
         self._take(self._parser.feed(text))
 
     def end(self) -> None:
@@ -148,13 +157,12 @@ class _Listener:
 async def talk(ctx: FeatureContext, tail: RequestTail, hearer: Hearer, manner: Manner = PROSE) -> Spoken:
     """Streams one answer, thoughts apart, never markers."""
     speech = hearer if isinstance(hearer, Speech) else Speech(hearer)
-    listener = _Listener(speech, thinking=manner.thinks and _opens_thinking(ctx))
-    listener.hear(tail.opener)
+    listener = _Listener(speech, tail.opener, thinking=manner.thinks and _opens_thinking(ctx))
     cost = await speech.unless_stopped(_hear(ctx, tail, listener, manner))
     listener.end()
+    if manner.code and cost is not None and not listener.text:
+        listener.text = tail.opener  # of code that is all of ours, a feature may say what is missing
     text = listener.text.rstrip() if manner.code else without_loop(listener.text.rstrip())
-    if cost is None and text == tail.opener.rstrip():
-        text = ""  # our words, not the model's
     return Spoken(
         text=text,
         thinking=listener.thinking.strip(),

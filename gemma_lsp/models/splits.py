@@ -18,6 +18,15 @@ def is_later_part(path: Path) -> bool:
     return match is not None and int(match["number"]) != 1
 
 
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files of a model, by the name of the first; whether they are there is not looked at."""
+    match = _PART.fullmatch(path.name)
+    if match is None:
+        return (path,)
+    count = int(match["count"])
+    return tuple(path.with_name(f"{match['stem']}-{n:05d}-of-{count:05d}.gguf") for n in range(1, count + 1))
+
+
 def split_bytes(header: GgufHeader) -> int:
     """Bytes of the model's file, or of all its files together.
 

@@ -104,8 +104,8 @@ async def _ask(session: Session, telling: Telling, ask: Ask) -> Explanation | No
         return await ask(speech)
 
     def stop() -> None:
-        if not speech.stop():
-            task.cancel()
+        if not speech.stop() and (telling.quiet or not speech.asked):
+            task.cancel()  # but words that have just ended are whole, and are shown
 
     task = asyncio.create_task(asking())
     shown = telling.token is not None or not session.client.streams

@@ -98,6 +98,11 @@ def test_files_outside_the_folder_stay_as_they_are(tmp_path: Path) -> None:
     assert run_python("import os\nopen('a', 'w').write('1')\nos.rename('a', 'b')\nassert open('b').read() == '1'").done
 
 
+def test_files_without_a_name_are_made_in_the_folder() -> None:
+    """As pytest makes them to capture output."""
+    assert run_python("import tempfile\nwith tempfile.TemporaryFile() as f:\n    f.write(b'x')").done
+
+
 def test_a_given_folder_is_kept(tmp_path: Path) -> None:
     """A caller that wants the files names the folder."""
     assert run_python("open('out.txt', 'w').write('here')", folder=tmp_path).done

@@ -16,8 +16,9 @@ from gemma_lsp.cli.machine import Machine
 from gemma_lsp.cli.models import list_models
 from gemma_lsp.cli.surroundings import Folder, Surroundings
 from gemma_lsp.config.load import Problem
-from gemma_lsp.config.schema import ModelSettings, Settings
+from gemma_lsp.config.schema import DiagnosticsSettings, ModelSettings, Settings, Switch
 from gemma_lsp.models.discover import FoundModel
+from gemma_lsp.models.trust import Measured, Trust, judged
 from tests.unit.gguf_files import Gguf
 from tests.unit.test_cli_machine import CPU, shape
 
@@ -48,6 +49,32 @@ def test_nothing_to_do_on_a_machine_that_is_fine() -> None:
     """And every part of it is named."""
     assert actions(FINE) == []
     assert {"python", "model", "llama.cpp", "gpu", "context", "settings", "editors"} <= {c.name for c in examine(FINE)}
+
+
+@pytest.mark.parametrize(
+    ("switch", "chat", "trust", "text"),
+    [
+        ("auto", True, judged(None, 12_000_000_000), "on: 12.0 billion parameters; nobody measured this model"),
+        ("auto", True, judged(None, 500_000_000), "off: 0.5 billion parameters, and models under 3 billion"),
+        (
+            "auto",
+            True,
+            judged(Measured(threshold=70, precision=0.6, recall=0.2), 1),
+            "on: measured here: precision 60%",
+        ),
+        ("auto", True, judged(Measured(threshold=None, precision=0.1, recall=0.2), 1), "off: measured here: precision"),
+        ("auto", False, judged(None, 12_000_000_000), "off: a model without a chat template"),
+        ("on", True, judged(None, 500_000_000), "on: diagnostics.enabled; 0.5 billion"),
+        ("off", True, judged(None, 12_000_000_000), "off: diagnostics.enabled"),
+    ],
+)
+def test_whether_findings_are_shown_and_why(switch: Switch, chat: bool, trust: Trust, text: str) -> None:
+    """And, where a model is not trusted, how to see them all the same."""
+    settings = replace(Settings(), diagnostics=DiagnosticsSettings(enabled=switch))
+    seen = replace(FINE, settings=settings, trust=trust, shape=replace(shape(), has_chat_template=chat))
+    (check,) = (check for check in examine(seen) if check.name == "diagnostics")
+    assert check.text.startswith(text)
+    assert bool(check.advice) is (switch == "auto" and text.startswith("off"))
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,32 @@ async def test_a_stopped_answer_is_kept(shop: Path) -> None:
         assert await client.result("workspace/executeCommand", command("stop", id="a1")) is False
 
 
+async def test_whoever_heard_something_keeps_it(shop: Path) -> None:
+    """A base model's answer begins with words of ours: they come with its own first one, never before."""
+    engine = Endless(" it", model=scripted_model("base"))
+    async with quiet(engine) as client:
+        await started_in(client, shop, experimental=STREAMS)
+        uri = open_file(client, shop / "shop/rates.py")
+        id_ = client.begin("workspace/executeCommand", command("explain", uri=uri, range=BODY, id="a1"))
+        await client.until(lambda: any("delta" in message for message in answers(client, "a1")))
+        assert await client.result("workspace/executeCommand", command("stop", id="a1")) is True
+        result = (await client.answer(id_))["result"]
+        said = "".join(message.get("delta", "") for message in answers(client, "a1"))
+        assert said == "The function `rate` fails when it"
+        assert said in result["markdown"]
+        assert answers(client, "a1")[-1]["markdown"] == result["markdown"]
+
+
+async def test_a_model_that_says_nothing_is_not_given_our_words(shop: Path) -> None:
+    """Blank space is nothing, too."""
+    async with quiet(ScriptedEngine(" \n ", model=scripted_model("base"))) as client:
+        await started_in(client, shop, experimental=STREAMS)
+        uri = open_file(client, shop / "shop/rates.py")
+        result = await client.result("workspace/executeCommand", command("explain", uri=uri, range=BODY, id="a1"))
+        assert "*The model said nothing.*" in result["markdown"]
+        assert not any("delta" in message for message in answers(client, "a1"))
+
+
 async def test_an_answer_stopped_before_the_first_word_is_none(shop: Path) -> None:
     """The command answers null, and nobody is told of an error."""
     engine = SlowEngine()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.engine.messages import Priority
 from gemma_lsp.features.actions.edits import Proposal
-from gemma_lsp.features.actions.explain import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.fix import rewritten
+from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import MAX_TOKENS, Task, propose_once
 from gemma_lsp.features.actions.targets import definition_target
 from gemma_lsp.features.context import FeatureContext

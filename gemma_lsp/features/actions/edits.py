@@ -20,6 +20,10 @@ class Unusable(Exception):
     """What a model wrote cannot be used; the message says why, for the model and for a person."""
 
 
+class Unchanged(Unusable):
+    """What a model wrote is what stands there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """An edit of one file. `edits` refer to `base`, are in order and do not overlap; a file that `creates` is new."""
@@ -87,7 +91,7 @@ def check(path: str, base: Text, edits: Sequence[Edit], allowed: Span) -> None:
     """Raises `Unusable` unless the edits change something, stay inside, and leave a file that parses as it did."""
     after = base.with_edits(edits)
     if after.content == base.content:
-        raise Unusable("it is the code as it stands")
+        raise Unchanged("it is the code as it stands")
     if any(edit.span.start < allowed.start or edit.span.end > allowed.end for edit in edits):
         raise Unusable("it changes code that was not asked about")
     before_errors, errors = parse(path, base).error_spans, parse(path, after).error_spans

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from gemma_lsp.base.errors import EngineError
 from gemma_lsp.features.actions.action import Action, Answer, Facts
-from gemma_lsp.features.actions.surroundings import callers_of, definition_at, definitions_used, selection_of
-from gemma_lsp.features.actions.tracebacks import clipped
+from gemma_lsp.features.actions.pointing import pointed
+from gemma_lsp.features.actions.request import ExplainRequest, Reported, evidence_for, parsed_file
+from gemma_lsp.features.actions.surroundings import definition_at, selection_of
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.features.markdown import code, escaped, link
 from gemma_lsp.features.telling import Explanation, Hearer, document, talk, wants_thinking
-from gemma_lsp.prompt.tails import Asked, Evidence, explain_tail
-from gemma_lsp.syntax.types import ParsedFile, Symbol
-from gemma_lsp.text import Span
+from gemma_lsp.generate.answers import sum_costs
+from gemma_lsp.prompt.tails import Asked, explain_tail
 
 TITLES = {
     Asked.BUG: "Explain this bug",
@@ -51,31 +50,6 @@ EXPLAIN_CODE = Action(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
-    """A diagnostic that somebody else gave: `line` counts from 0."""
-
-    line: int
-    source: str
-    message: str
-
-    @property
-    def told(self) -> str:
-        """In one line."""
-        return f"line {self.line + 1}: {self.source}: {' '.join(self.message.split())}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainRequest:
-    """What to explain; an empty span means the definition around it, or its line. `traceback` is as it was pasted."""
-
-    path: str
-    span: Span
-    question_kind: Asked = Asked.BUG
-    diagnostics: tuple[Reported, ...] = ()
-    traceback: str = ""
-
-
 async def explain(ctx: FeatureContext, request: ExplainRequest, hearer: Hearer) -> Explanation:
     """Streams the answer to the hearer; returns the whole document.
 
@@ -84,14 +58,14 @@ async def explain(ctx: FeatureContext, request: ExplainRequest, hearer: Hearer) 
     parsed = parsed_file(ctx, request.path)
     symbol = definition_at(parsed, request.span)
     selection = selection_of(parsed, request.span, symbol)
+    evidence = evidence_for(ctx, request, parsed, symbol)
+    point = await pointed(ctx, request, parsed, selection)
+    evidence = replace(evidence, reported=(*evidence.reported, *point.notes))
     tail = explain_tail(
-        ctx.frame,
-        selection,
-        asked=request.question_kind,
-        evidence=evidence_for(ctx, request, parsed, symbol),
-        thinking=wants_thinking(ctx),
+        ctx.frame, selection, asked=request.question_kind, evidence=evidence, thinking=wants_thinking(ctx)
     )
-    spoken = await talk(ctx, tail, hearer)
+    spoken = await talk(ctx, await point.begun(ctx, tail), hearer)
+    spoken = replace(spoken, cost=sum_costs(point.cost, spoken.cost))
     verb = TITLES[request.question_kind]
     title = f"{verb}: {code(symbol.qualified)}" if symbol else verb
     more = f" to line {selection.first_line + len(selection.lines) - 1}" if len(selection.lines) > 1 else ""
@@ -100,20 +74,14 @@ async def explain(ctx: FeatureContext, request: ExplainRequest, hearer: Hearer) 
     return document(ctx, title, f"{place}\n{reports}" if reports else place, spoken)
 
 
-def parsed_file(ctx: FeatureContext, path: str) -> ParsedFile:
-    """The file as it reads now. Raises `EngineError` where it is not in the index."""
-    parsed = ctx.index.files.get(path)
-    if parsed is None:
-        raise EngineError(f"{path} is not in the index; save it inside the workspace folder first")
-    return parsed
-
-
-def evidence_for(ctx: FeatureContext, request: ExplainRequest, parsed: ParsedFile, symbol: Symbol | None) -> Evidence:
-    """What is known about the place: a model with a chat template is told all of it."""
-    span = request.span if request.span.start < request.span.end or symbol is None else symbol.span
-    return Evidence(
-        reported=tuple(diagnostic.told for diagnostic in request.diagnostics),
-        callers=callers_of(ctx.index, request.path, symbol),
-        used=definitions_used(ctx.index, parsed.path, span),
-        traceback=clipped(request.traceback),
-    )
+__all__ = [
+    "EXPLAIN_BUG",
+    "EXPLAIN_CODE",
+    "EXPLAIN_DIAGNOSTIC",
+    "TITLES",
+    "ExplainRequest",
+    "Reported",
+    "evidence_for",
+    "explain",
+    "parsed_file",
+]

@@ -1,21 +1,31 @@
-"""'Fix this bug': the definition around a place rewritten, as little as possible of it changed."""
+"""'Fix this bug': the definition around a place rewritten, as little as possible of it changed.
+
+A function that says in its docstring what it does can also be written anew without a look at its body. A small model
+copies what it sees, bug and all, and is asked so first; a larger one only where it saw nothing to correct.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gemma_lsp.features.actions.action import Action, Answer, Facts
-from gemma_lsp.features.actions.edits import Unusable, line_edits, same_code
-from gemma_lsp.features.actions.explain import ExplainRequest, evidence_for
-from gemma_lsp.features.actions.rewriting import Task
+from gemma_lsp.features.actions.edits import Unchanged, Unusable, line_edits, same_code
+from gemma_lsp.features.actions.facts import is_stub
+from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
+from gemma_lsp.features.actions.rewriting import Task, Unseen
 from gemma_lsp.features.actions.targets import Target, fitted, target_at
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.rewrites import Rewrite
-from gemma_lsp.syntax.types import ParsedFile
-from gemma_lsp.text import Edit
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.syntax.types import ParsedFile, SymbolKind
+from gemma_lsp.text import Edit, Span
 
 _INSTRUCTION = (
     "There is a bug in it{hint}. Write the whole of {what} again with the bug corrected. Change as little as possible: "
     "keep names, comments and formatting. Answer with one block of Python code and nothing else."
 )
+_IMPLEMENT = "Implement `{name}`. Answer with one block of Python code and nothing else."
+_LEAST_CONTRACT = 40  # characters of a docstring that says what a function does; guessed
 
 
 def _offered(facts: Facts) -> bool:
@@ -47,15 +57,46 @@ def fix_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequest) -
         take=lambda code: rewritten(code, target),
         expected_chars=len(target.span) * 3 // 2,
         thinks=True,
+        unseen=_unseen(target, request, rewrite),
+        unseen_first=ctx.trust.small,
     )
+
+
+def _unseen(target: Target, request: ExplainRequest, rewrite: Rewrite) -> Unseen | None:
+    """From the contract alone; None where there is none to speak of, or where somebody said what is wrong."""
+    symbol, text = target.symbol, target.parsed.text
+    if symbol is None or symbol.kind is SymbolKind.CLASS or symbol.docstring is None:
+        return None
+    if len(symbol.docstring) < _LEAST_CONTRACT or request.diagnostics or request.traceback:
+        return None
+    last = text.position(symbol.docstring.end).line
+    below = text.line_span(last).end + 1
+    if last >= target.lines.last or text.line(last)[text.position(symbol.docstring.end).column :].strip():
+        return None
+    opening = text.content[text.line_span(target.lines.first).start : below]
+    shown = replace(target.selection, lines=tuple(opening.removesuffix("\n").split("\n")))
+    contract = replace(
+        rewrite,
+        selection=shown,
+        instruction=_IMPLEMENT.format(name=symbol.name),
+        before="The function to be implemented",
+        after="The implementation",
+        opening=opening,
+    )
+    return Unseen(rewrite=contract, span=Span(below, max(below, target.span.end)))
 
 
 def rewritten(code: str, target: Target) -> tuple[Edit, ...]:
     """The edits from the target as it stands to the answer. Raises `Unusable`."""
     base = target.parsed.text
     edits = line_edits(base, target.lines, fitted(code, target), keep=target.kept)
-    if edits and same_code(base, base.with_edits(edits)):
-        raise Unusable("it changes nothing but comments and formatting")
+    after = base.with_edits(edits)
+    if edits and same_code(base, after):
+        raise Unchanged("it changes nothing but comments and formatting")
+    if target.symbol is not None and not is_stub(target.parsed, target.symbol):
+        parsed = parse(target.parsed.path, after)
+        if any(s.qualified == target.symbol.qualified and is_stub(parsed, s) for s in parsed.symbols):
+            raise Unusable(f"it leaves nothing of what `{target.symbol.name}` does")
     return edits
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.base.errors import Cancelled, EditError
-from gemma_lsp.features.actions.edits import Proposal, Unusable, check
-from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.actions.edits import Proposal, Unchanged, Unusable, check
+from gemma_lsp.features.context import FeatureContext, without
 from gemma_lsp.features.telling import Hearer, Manner, Spoken, talk, wants_thinking
 from gemma_lsp.generate.answers import sum_costs
 from gemma_lsp.generate.stream import without_fence
@@ -27,11 +27,20 @@ _SPARE_TOKENS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Another way to ask: with `span` of the file's text masked out of everything that the model is shown."""
+
+    rewrite: Rewrite
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What is to be written, and how the answer becomes an edit.
 
     `take` gets the code of an answer and returns edits of `base` inside `allowed`; it raises `Unusable`.
-    `expected_chars`: about how long the code will be.
+    `expected_chars`: about how long the code will be. `unseen` is the second try where the first one changes nothing,
+    or with `unseen_first` the first one.
     """
 
     label: str
@@ -43,6 +52,8 @@ class Task:
     expected_chars: int
     creates: bool = False
     thinks: bool = False
+    unseen: Unseen | None = None
+    unseen_first: bool = False
 
 
 async def propose(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manner | None = None) -> Proposal:
@@ -59,6 +70,11 @@ async def propose(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manne
         return known
 
 
+def known_proposal(ctx: FeatureContext, task: Task) -> Proposal | None:
+    """What the same task gave before; no model is asked."""
+    return ctx.memory.proposals.get(_key(ctx, task))
+
+
 async def propose_once(ctx: FeatureContext, task: Task, manner: Manner) -> Proposal:
     """The edit of a first answer, unheard; without edits where that cannot be used. Raises `EngineError`."""
     spoken = await _ask(ctx, task.rewrite, lambda text: None, manner)
@@ -69,18 +85,36 @@ async def propose_once(ctx: FeatureContext, task: Task, manner: Manner) -> Propo
 
 
 async def _proposed(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manner) -> Proposal:
-    spoken = await _ask(ctx, task.rewrite, hearer, manner)
+    first = task.unseen if task.unseen is not None and task.unseen_first else None
+    spoken = await _ask_in(ctx, task, first, hearer, manner)
     code = _code(spoken)
     try:
         return await _proposal(task, code, spoken)
     except Unusable as complaint:
-        failed = Attempt(code=code, complaint=str(complaint))
-    again = await _ask(ctx, replace(task.rewrite, failed=failed), hearer, manner)
+        again = await _ask_again(ctx, task, Attempt(code=code, complaint=str(complaint)), hearer, manner, complaint)
     again = replace(again, cost=sum_costs(spoken.cost, again.cost))
     try:
         return await _proposal(task, _code(again), again)
     except Unusable as complaint:
         raise EditError(f"the model's answer is of no use here: {complaint}; nothing was changed") from None
+
+
+async def _ask_again(
+    ctx: FeatureContext, task: Task, failed: Attempt, hearer: Hearer, manner: Manner, complaint: Unusable
+) -> Spoken:
+    """In the other way, where that may help; else with the complaint."""
+    if task.unseen is not None and task.unseen_first:
+        return await _ask_in(ctx, task, None, hearer, manner)
+    if task.unseen is not None and isinstance(complaint, Unchanged):
+        return await _ask_in(ctx, task, task.unseen, hearer, manner)
+    return await _ask(ctx, replace(task.rewrite, failed=failed), hearer, manner)
+
+
+async def _ask_in(ctx: FeatureContext, task: Task, way: Unseen | None, hearer: Hearer, manner: Manner) -> Spoken:
+    if way is None:
+        return await _ask(ctx, task.rewrite, hearer, manner)
+    masked = await asyncio.to_thread(without, ctx, task.path, way.span)
+    return await _ask(masked, way.rewrite, hearer, replace(manner, thinks=False))
 
 
 async def _ask(ctx: FeatureContext, rewrite: Rewrite, hearer: Hearer, manner: Manner) -> Spoken:
@@ -126,9 +160,11 @@ def end_of_definition(rewrite: Rewrite, text: str) -> int | None:
     if not rewrite.opening.strip():
         return None
     margin = len(rewrite.opening) - len(rewrite.opening.lstrip())
-    for found in re.finditer(rf"\n[ \t]{{0,{margin}}}(?=[^\s)\]}}#])", text):
-        if not lexical_state(rewrite.opening + text, len(rewrite.opening) + found.start()).in_string:
-            return found.start()
+    ended = rewrite.opening.endswith("\n")  # what follows begins a line
+    whole, start = rewrite.opening + text, len(rewrite.opening) - ended
+    for found in re.compile(rf"\n[ \t]{{0,{margin}}}(?=[^\s)\]}}#])").finditer(whole, start):
+        if not lexical_state(whole, found.start()).in_string:
+            return max(0, found.start() - len(rewrite.opening))
     return None
 
 
@@ -148,11 +184,17 @@ def _finished(code: str) -> str:
     return "\n".join(lines[: starts[-1]])
 
 
+def token_limit(task: Task) -> int:
+    """How many tokens one answer may take."""
+    return min(MAX_TOKENS, task.expected_chars // _CHARS_PER_TOKEN + _SPARE_TOKENS)
+
+
 def _manner(task: Task) -> Manner:
-    wanted = min(MAX_TOKENS, task.expected_chars // _CHARS_PER_TOKEN + _SPARE_TOKENS)
-    return Manner(max_tokens=wanted, code=True, thinks=task.thinks)
+    return Manner(max_tokens=token_limit(task), code=True, thinks=task.thinks)
 
 
 def _key(ctx: FeatureContext, task: Task) -> str:
     """Equal for what would be asked in the same way of the same model about the same text."""
-    return digest_text("\0".join((ctx.model.path, ctx.model.name, task.path, task.base.digest, repr(task.rewrite))))
+    return digest_text(
+        "\0".join((ctx.model.path, ctx.model.name, task.path, task.base.digest, repr((task.rewrite, task.unseen))))
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gemma_lsp.features.actions.action import Action, Answer
-from gemma_lsp.features.actions.explain import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.fix import rewritten
+from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
 from gemma_lsp.features.actions.targets import target_at
 from gemma_lsp.features.context import FeatureContext

@@ -10,8 +10,8 @@ from posixpath import basename, dirname
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
 from gemma_lsp.features.actions.edits import Unusable
-from gemma_lsp.features.actions.explain import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.facts import is_test_file
+from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
 from gemma_lsp.features.actions.targets import definition_target, parsed_answer
 from gemma_lsp.features.context import FeatureContext
