@@ -21,7 +21,8 @@ from gemma_lsp.app.workspace import Place, Workspace
 from gemma_lsp.base.errors import EngineUnavailable
 from gemma_lsp.config.load import Loaded, Problem, Source, merge, new_problems, repository_source
 from gemma_lsp.config.schema import Settings
-from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.context import FeatureContext, Memory
+from gemma_lsp.features.habits import Habits
 from gemma_lsp.text import PositionEncoding
 from gemma_lsp.workspace.mirror import DocumentProblem, OpenDocument, OpenDocuments, RawChange
 
@@ -40,12 +41,14 @@ class App:
         *,
         watch_disk: bool = False,
         idle_s: float = IDLE_S,
+        habits: Habits | None = None,
     ) -> None:
         self.engine = EngineHost(engine_factory, host)
         self.documents = OpenDocuments()
         self.host = host
         self.settings = Settings()
         self.watch_disk = watch_disk
+        self.habits = habits or Habits()
         self._idle_s = idle_s
         self._sweeper = Sweeper()
         self._started = False
@@ -180,6 +183,7 @@ class App:
 
     def _add(self, root: Path | None, name: str) -> Member:
         member = Member(root, name, self._merged(root), self.engine, self.host, self._idle_s)
+        member.memory = Memory(habits=self.habits)
         self._members[root] = member
         if self._started:
             member.start(watch_disk=self.watch_disk)

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import logging
 from enum import StrEnum
+from pathlib import Path
 
 from gemma_lsp.app.ports import EngineFactory, Host, TaskView
+from gemma_lsp.app.threads import in_thread
 from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import AskingClient
 from gemma_lsp.engine.client import EngineClient
 from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.models.trust import Trust, trust_in
 
 log = logging.getLogger(__name__)
 CLOSE_LIMIT_S = 2.0
@@ -38,6 +41,7 @@ class EngineHost:
         self._client: EngineClient | None = None
         self._starting: asyncio.Task[ModelInfo] | None = None
         self.error = ""
+        self.trust = Trust(reviews=False)  # in a model's findings; `ready` waits until it is known
         self._loading: TaskView | None = None
 
     @property
@@ -112,7 +116,9 @@ class EngineHost:
             self._client = await self._factory(self._settings)
             if isinstance(self._client, AskingClient):
                 self._client.on_loading = self._on_loading
-            return await self._client.ready()
+            model = await self._client.ready()
+            self.trust = await in_thread(lambda _: trust_in(Path(model.path)), "trust")
+            return model
         except TimeoutError:
             await self._drop_client()
             raise EngineUnavailable("the engine did not come back; it is started anew") from None

@@ -43,6 +43,7 @@ class Member:
     async def stop(self) -> None:
         """Stops for good, waits for it, and lets go of what was read."""
         self._stop_watching.set()
+        self.memory.generations.close()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
@@ -60,10 +61,12 @@ class Member:
             self.workspace.edit(path, text)
         else:
             self.workspace.open(path, text)
+        self.memory.edited(path, text.content)
         self.warming.touched()
 
     def closed(self, path: str) -> None:
         """The editor let go of a file: the disk says what it holds now."""
+        self.memory.closed(path)
         if not self.workspace.is_open(path):
             return
         self.workspace.close(path)
@@ -112,6 +115,7 @@ class Member:
             frame=resident.frame,
             memory=self.memory,
             link_base=f"{ws.root.as_uri()}/" if ws.root else "",
+            trust=self._engine.trust,
         )
 
     def _index_changed(self) -> None:

@@ -121,6 +121,16 @@ class FakeBackend:
         visible = sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position)
         self._last = [c.token for c in visible]
 
+    @property
+    def n_choices(self) -> int:
+        return 8
+
+    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+        self.evaluate(seq, position, tokens, True, abort)
+        before = self._last[: len(self._last) - len(tokens)]
+        contents = [cell.content for cell in self._cells[len(self._cells) - len(tokens) :]]
+        return [self._next([*before, *tokens[: i + 1]], content) for i, content in enumerate(contents)]
+
     def _recycle(self, position: int, seq: int) -> None:
         """Takes every sliding cell that belongs to one sequence alone and lies behind that sequence's window."""
         n_swa = self._info.n_swa
@@ -177,18 +187,21 @@ class FakeBackend:
         return True
 
     def sampler(self, sampling: Sampling, history: Sequence[int]) -> FakeSampler:
-        return FakeSampler(self)
+        return FakeSampler(self, sampling.rank)
 
     def next_token(self) -> int:
         """The next byte of the script that the visible text has come to, else a letter from the last cell's content."""
         if self._logits is None:
             raise EngineError("no logits: the last batch did not ask for them")
-        text = bytes(t for t in self._last if t < 256)
+        return self._next(self._last, self._logits)
+
+    def _next(self, tokens: Sequence[int], content: bytes) -> int:
+        text = bytes(t for t in tokens if t < 256)
         for key, answer in self._script.items():
             at = text.rfind(key)
             if at >= 0 and answer.startswith(said := text[at + len(key) :]):
                 return answer[len(said)] if len(said) < len(answer) else EOS
-        return ord("a") + self._logits[0] % 26
+        return ord("a") + content[0] % 26
 
     def cells(self, seq: int) -> dict[int, tuple[int, bytes]]:
         """What a sequence attends to: position -> (token, content)."""
@@ -203,13 +216,16 @@ class FakeBackend:
 
 
 class FakeSampler:
-    """Greedy over the fake's one candidate."""
+    """Greedy over the fake's one candidate; at first another letter where a rank asks for it."""
 
-    def __init__(self, backend: FakeBackend) -> None:
-        self._backend = backend
+    def __init__(self, backend: FakeBackend, rank: int = 0) -> None:
+        self._backend, self._rank = backend, rank
+        self.first_chance = 1.0
 
     def sample(self, allowed: Sequence[int] | None) -> int:
         token = self._backend.next_token()
+        if self._rank:
+            token, self._rank = ord("a") + (token + self._rank) % 26, 0
         return token if allowed is None or token in allowed else allowed[0]
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "bf16": 30, "q8_0": lib.GGML_TYPE_Q8_0}  # 30: GGML_TYPE_BF16 in ggml.h
 ASK_EVERY_S = 0.002  # llama.cpp asks some 400 times a batch; asking Python each time costs a small model 3 % of a token
 STEP_TOKENS = 8  # a batch of no more is not cut short,
-STEP_S = 0.06  # unless the last one took longer than this
+STEP_S = 0.06  # unless one token took longer than this, or half of it where there are several
 FLASH = {"auto": -1, "off": 0, "on": 1}  # enum llama_flash_attn_type in llama.h
 _RING: list[str] = []
 
@@ -135,11 +136,13 @@ class LlamaBackend:
         self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
         self._n_swa = int(lib.llama_model_n_swa(self._model))
         self._windows = windows_for(self._n_swa, options.n_trunks)
+        self._n_outputs = max(8, self._windows, options.n_outputs)
         self._ctx = self._new_context()
         self._memory = lib.llama_get_memory(self._ctx)
         self._batch = lib.llama_batch_init(options.n_batch, 0, 1)
         self._pieces: list[bytes] = []
         self._sorted: list[tuple[bytes, int]] = []
+        self._sorting = threading.Lock()
         self._abort: Callable[[], bool] = _never
         self._ask_at = 0.0
         self._on_abort = lib.ggml_abort_callback(self._cut_short)
@@ -171,7 +174,7 @@ class LlamaBackend:
         params = lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = o.n_ctx, o.n_batch, o.n_batch
         params.n_seq_max = self._windows
-        params.n_outputs_max = max(8, self._windows, o.n_outputs)
+        params.n_outputs_max = self._n_outputs
         params.n_threads = params.n_threads_batch = self._threads
         params.flash_attn_type = FLASH[o.flash_attention]
         params.type_k = params.type_v = KV_TYPES[o.kv_type]
@@ -284,9 +287,10 @@ class LlamaBackend:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
 
     def tokens_compatible(self, text: bytes) -> list[int]:
-        if not self._sorted:
-            ordinary = (t for t in range(self._n_vocab) if not lib.llama_vocab_is_control(self._vocab, t))
-            self._sorted = sorted((piece, t) for t in ordinary if (piece := self._raw_piece(t)))
+        with self._sorting:
+            if not self._sorted:
+                ordinary = (t for t in range(self._n_vocab) if not lib.llama_vocab_is_control(self._vocab, t))
+                self._sorted = sorted((piece, t) for t in ordinary if (piece := self._raw_piece(t)))
         found = []
         at = bisect_left(self._sorted, (text, -1))
         while at < len(self._sorted) and self._sorted[at][0].startswith(text):
@@ -303,6 +307,15 @@ class LlamaBackend:
 
     def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
         self._decode(seq, position, tokens, 1 if logits else 0, abort)
+
+    @property
+    def n_choices(self) -> int:
+        return self._n_outputs
+
+    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+        self._decode(seq, position, tokens, len(tokens), abort)
+        rows = np.ctypeslib.as_array(lib.llama_get_logits(self._ctx), (len(tokens), self._n_vocab))
+        return [int(row.argmax()) for row in rows]
 
     def score(self, seq: int, position: int, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Log-probabilities after each token of a batch, shape (len(tokens), n_vocab); set `LlamaOptions.n_outputs`."""
@@ -326,13 +339,13 @@ class LlamaBackend:
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
             batch.logits[i] = int(i >= n - n_outputs)
         self._abort, self._ask_at = abort, 0.0
-        self._arm(n > STEP_TOKENS or self._step_s > STEP_S)
+        self._arm(n > STEP_TOKENS or min(n, 2) * self._step_s > STEP_S)
         started = time.monotonic()
         try:
             code = lib.llama_decode(self._ctx, batch)
         finally:
             self._abort = _never
-        if n <= STEP_TOKENS:
+        if n == 1:
             self._step_s = time.monotonic() - started
         if code == 0:
             return
@@ -421,6 +434,8 @@ class LlamaSampler:
         logits: Callable[[], np.ndarray[Any, np.dtype[np.float32]]],
     ) -> None:
         self._ctx, self._logits = ctx, logits
+        self.first_chance, self._is_first = 1.0, True
+        self._rank, self._least, self._end = sampling.rank, sampling.min_p, int(lib.llama_vocab_eos(vocab))
         # The greedy chain of llama.cpp copies the whole vocabulary first: 0.5 ms of 260,000 tokens, and this 0.15.
         self._plain = sampling.temperature <= 0 and not sampling.grammar and sampling.repeat_penalty == 1.0
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
@@ -447,9 +462,26 @@ class LlamaSampler:
             keep = logits[list(allowed)].copy()
             logits[:] = -np.inf
             logits[list(allowed)] = keep
+        if self._rank:
+            return self._ranked()
         if self._plain:
-            return int(self._logits().argmax())
+            logits = self._logits()
+            token = int(logits.argmax())
+            if self._is_first:  # 0.7 ms of 260,000 tokens
+                self.first_chance, self._is_first = float(1 / np.exp(logits - logits[token]).sum()), False
+            return token
         return int(lib.llama_sampler_sample(self._chain, self._ctx, -1))
+
+    def _ranked(self) -> int:
+        """The so many best first token, or the end where that one is too improbable."""
+        n, self._rank = self._rank + 1, 0
+        logits = self._logits()
+        best = np.argpartition(logits, -n)[-n:]
+        token = int(best[logits[best].argmin()])
+        if logits[token] < logits.max() + np.log(max(self._least, 1e-9)):
+            return self._end
+        lib.llama_sampler_accept(self._chain, token)
+        return token
 
     def close(self) -> None:
         if self._chain:

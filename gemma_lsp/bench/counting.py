@@ -22,6 +22,7 @@ class CountingBackend:
         self._info = replace(model.info, n_ctx=n_ctx, n_tail=tail_room(n_ctx))
         self._held: dict[int, Ranges] = {}
         self.n_seq, self.n_trunks, self.n_guard = model.n_seq, model.n_trunks, model.n_guard
+        self.n_choices = 1  # an answer that is always the same would be guessed
         self.n_slice, self.bos, self.identity = model.n_slice, model.bos, model.identity
         self.tokenize, self.piece = model.tokenize, model.piece
 
@@ -50,6 +51,11 @@ class CountingBackend:
         if len(held) + len(tokens) > self._info.n_ctx:
             raise NoSlot("no free cells")
         self._held[seq] = self._of(seq) | span(position, position + len(tokens))
+
+    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+        """Takes cells; there is nothing to choose from."""
+        self.evaluate(seq, position, tokens, True, abort)
+        return list(tokens)
 
     def copy(self, source: int, target: int, start: int, stop: int) -> None:
         """Shares positions."""
@@ -87,7 +93,7 @@ class SameAgain:
     """Samples one token for ever."""
 
     def __init__(self, token: int) -> None:
-        self._token = token
+        self._token, self.first_chance = token, 1.0
 
     def sample(self, allowed: Sequence[int] | None) -> int:
         """Always the same."""

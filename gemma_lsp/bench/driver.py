@@ -6,7 +6,7 @@ Blocks, and only one thread may use a driver.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.backend import Backend, NoSlot
-from gemma_lsp.engine.messages import Event, Generate, SegmentRef, Warm
+from gemma_lsp.engine.messages import Delta, Event, Finished, Generate, SegmentRef, Warm
 from gemma_lsp.engine.run import Listener, Run
 from gemma_lsp.engine.snapshots import Loaded
 from gemma_lsp.engine.texts import wanted_of
@@ -65,6 +65,26 @@ class Driver:
         first = self.score(name, prompt, truth[:1], exact=exact)
         rows = [first, *(self._batch(trunk, [token]) for token in truth[:-1])]
         return np.concatenate(rows)
+
+    def answer(self, name: str, prompt: Prompt, request: Generate, enough: Callable[[str], bool]) -> Finished:
+        """Generates as the engine would; `enough` hears the text so far after each token and ends the answer."""
+        events: list[Event] = []
+        text, reason = "", ""
+        run = Run(request, Listener("", events.append), self._wanted(prompt), self.backend)
+        trunk, full = self._trunk(name), 0
+        while not reason:
+            try:
+                reason = run.step(trunk, _never)
+            except NoSlot:
+                full += 1
+                if full > 1:
+                    raise EngineError("the bench's cache is full; lower --n-ctx") from None
+                trunk.clear()
+            text += "".join(event.text for event in events if isinstance(event, Delta))
+            events.clear()
+            reason = reason or ("cancelled" if text and enough(text) else "")
+        run.finish(reason)
+        return next(event for event in events if isinstance(event, Finished))
 
     def tokens(self, text: str) -> list[int]:
         """Tokens of plain text."""

@@ -5,9 +5,11 @@ Only Python files move; everything else stays as it was at the start. Runs git, 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
+import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +87,12 @@ def read_history(repo: Path, *, rev: str = "", steps: int = 20) -> History:
         volatility=_shares(git, start),
         commits=tuple(c for c in commits if c.hunks),
     )
+
+
+def check_out(repo: Path, rev: str, folder: Path) -> None:
+    """Writes every file of a revision into a folder; the repository stays as it is. Raises `HistoryError`."""
+    with tarfile.open(fileobj=io.BytesIO(_Git(repo).raw("archive", "--format=tar", rev))) as archive:
+        archive.extractall(folder, filter="data")
 
 
 def _commit(git: _Git, sha: str, now: Mapping[str, Text]) -> Commit:
@@ -181,11 +189,15 @@ class _Git:
 
     def text(self, *args: str) -> str:
         """What a command prints. Raises `HistoryError`."""
+        return self.raw(*args).decode("utf-8", "replace")
+
+    def raw(self, *args: str) -> bytes:
+        """The same as it is."""
         done = self._run(args)
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
             raise HistoryError(f"git {args[0]} failed in {self._repo}: {reason}; give --repo and --rev A..B")
-        return done.stdout.decode("utf-8", "replace")
+        return done.stdout
 
     def lines(self, *args: str) -> list[str]:
         """The same by lines."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from gemma_lsp.bench.editing import Arm, Editing, Question
 from gemma_lsp.bench.history import Commit, Hunk
+from gemma_lsp.prompt.completion_tails import Place, completion_tail
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
-from gemma_lsp.prompt.tails import Place, completion_tail
 from gemma_lsp.text import Span
 
 TRUTH_CHARS = 400

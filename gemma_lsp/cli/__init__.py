@@ -113,6 +113,14 @@ def models_command(as_json: Json = False) -> None:
     run_models(settings_for(Path.cwd()), as_json=as_json)
 
 
+@app.command("stats")
+def stats_command(as_json: Json = False) -> None:
+    """Show what became of the suggestions on this machine: a local file that you can read and delete."""
+    from gemma_lsp.cli.stats import run_stats
+
+    run_stats(as_json=as_json)
+
+
 @app.command("ask")
 def ask_command(
     question: Annotated[str, typer.Argument(help="A question about the repository.")],

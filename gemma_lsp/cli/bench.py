@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gemma_lsp.cli.bench_basics import basics_command
+from gemma_lsp.cli.bench_complete import complete_command
+from gemma_lsp.cli.bench_edits import edits_command
+from gemma_lsp.cli.bench_explain import explain_command
+from gemma_lsp.cli.bench_review import review_command
+from gemma_lsp.cli.bench_speculate import speculate_command, typing_command
+from gemma_lsp.cli.bench_traces import replay_trace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +35,12 @@ def _bench() -> None:
 
 
 app.command("basics")(basics_command)
+app.command("explain")(explain_command)
+app.command("review")(review_command)
+app.command("complete")(complete_command)
+app.command("edits")(edits_command)
+app.command("speculate")(speculate_command)
+app.command("typing")(typing_command)
 
 
 @app.command("replay")
@@ -42,6 +54,10 @@ def replay_command(
     fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
     count_only: Annotated[bool, typer.Option("--count-only", help="Tokens in seconds; no times, no fidelity.")] = False,
     facts: Annotated[int, typer.Option(min=0, help="Insert so many facts, and ask for each of them.")] = 0,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, help="Play a recorded editing session instead.")
+    ] = None,
+    keys: Annotated[int, typer.Option(min=1, help="Transactions of the --trace at most.")] = 1000,
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each step.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
 ) -> None:
@@ -61,10 +77,13 @@ def replay_command(
         facts=facts,
     )
     err = console.stderr()
+    if trace is not None:
+        replay_trace(options, trace, keys, loader_for(model, repo), json_to)
+        return
     with err.status("starting") as status:
         report = run_bench(options, loader_for(model, repo), lambda text: status.update(text))
     if json_to is not None:
-        write_json(report, json_to)
+        write_json(report.to_json(), json_to)
     print_report(console.stdout(), report)
     if plot is not None:
         write_plot(report, plot)
@@ -80,14 +99,14 @@ def arms_of(names: str) -> tuple[Arm, ...]:
         raise typer.BadParameter(f"choose from {', '.join(Arm)}", param_hint="--arms") from None
 
 
-def write_json(report: Report, path: Path) -> None:
-    """Writes the report's documented shape. Raises `ConfigError`."""
+def write_json(found: dict[str, Any], path: Path) -> None:
+    """Writes a report's documented shape. Raises `ConfigError`."""
     import json
 
     from gemma_lsp.base.errors import ConfigError
 
     try:
-        path.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the report cannot be written to {path}: {error.strerror}; choose another --json") from error
 

@@ -115,6 +115,17 @@ class CompletionSettings:
     debounce_ms: int = setting(
         80, "Milliseconds of quiet to wait for before asking the model while one types.", minimum=0, maximum=5000
     )
+    adaptive: bool = setting(
+        True,
+        "Whether the pause follows your own rhythm of typing, and, with how probable a suggestion must be, what you "
+        "made of the last ones.",
+    )
+    candidates: int = setting(
+        3, "How many suggestions to choose from, at most, when you ask for one.", minimum=1, maximum=8
+    )
+    prefetch: bool = setting(
+        True, "Whether what follows the acceptance of a suggestion is prepared while the engine has nothing else to do."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +143,9 @@ class DiagnosticsSettings:
     """Findings of the model, shown as diagnostics."""
 
     enabled: Switch = setting(
-        "auto", "Whether the model reviews code. `auto`: only a model that follows instructions (has a chat template)."
+        "auto",
+        "Whether the model reviews code. `auto`: only a model that follows instructions (has a chat template) and is "
+        "large enough, or was measured to be right often enough; `gemma-lsp doctor` says which.",
     )
     max_per_file: int = setting(5, "At most so many findings in one file.", minimum=1, maximum=100)
     severity: Severity = setting("information", "How the editor shows a finding.")

@@ -89,6 +89,7 @@ class AskingClient:
             supersedes=options.supersedes,
             early=_refs(options.early),
             early_over=options.early_over,
+            guess=options.guess,
         )
         text, cancelled = "", False
         async for event in self._ask(request, (*prompt, *options.early)):

@@ -29,6 +29,10 @@ class NoSlot(EngineError):
 class Sampler(Protocol):
     """Chooses tokens from the last batch's logits; keeps its own state (grammar, repetition, random numbers)."""
 
+    @property
+    def first_chance(self) -> float:
+        """How probable the first token was among those allowed; 1 where that was not asked for."""
+
     def sample(self, allowed: Sequence[int] | None) -> int:
         """The next token, among `allowed` if given; it counts as accepted."""
 
@@ -84,6 +88,13 @@ class Backend(Protocol):
 
         Raises `Aborted` and `NoSlot` (nothing was added) and `DecodeFailed` (the sequence is no longer to be trusted).
         """
+
+    @property
+    def n_choices(self) -> int:
+        """Tokens per batch of `choices` at most."""
+
+    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+        """Computes one batch as `evaluate` does, and returns the most probable token after each of its tokens."""
 
     def copy(self, source: int, target: int, start: int, stop: int) -> None:
         """Lets `target` hold the cells of `source` in [start, stop) too."""

@@ -23,6 +23,7 @@ class GenerateOptions:
     supersedes: str = ""
     early: Prompt = ()
     early_over: int = 0
+    guess: bool = True
     enough: Callable[[str], bool] | None = None  # asked with the text so far; True cancels, and `Finished` still comes
 
 

@@ -34,6 +34,7 @@ from gemma_lsp.engine.messages import (
 from gemma_lsp.engine.messages import Cost as NoCost
 from gemma_lsp.engine.run import Listener, Reply, Run, check_fits
 from gemma_lsp.engine.snapshots import SnapshotStore
+from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.texts import TokenStore, wanted_of
 from gemma_lsp.engine.trunks import Trunks
 from gemma_lsp.kv.plan import Wanted
@@ -51,6 +52,7 @@ class Engine:
     ) -> None:
         self._load = load
         self._open_snapshots = snapshots
+        self._speculation = Speculation()
         self._backend: Backend | None = None
         self._failure: LoadFailed | None = None
         self._store: TokenStore | None = None
@@ -63,6 +65,7 @@ class Engine:
         self._wake = threading.Condition(threading.RLock())
         self._closed = False
         self._vocabulary = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
+        self._tables = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tables")  # so that no text waits for them
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
 
     # -- any thread ------------------------------------------------------------------------------------------------
@@ -147,8 +150,9 @@ class Engine:
                 reply(Counted(id=request.id, counts=counts))
                 return
             early = self._wanted(request.early, texts) if isinstance(request, Generate) else []
-            run = Run(request, Listener(request.id, reply), self._wanted(request.prompt, texts), self._backend)
-            run_early = Run(request, Listener(request.id, reply), early, self._backend) if len(early) > 1 else None
+            listener, backend, guess = Listener(request.id, reply), self._backend, self._speculation
+            run = Run(request, listener, self._wanted(request.prompt, texts), backend, guess)
+            run_early = Run(request, listener, early, backend, guess) if len(early) > 1 else None
             check_fits(run_early or run, self._backend.info.n_ctx)
             self._enqueue(run, run_early)
         except Exception as error:
@@ -169,6 +173,7 @@ class Engine:
                 return
             twin = next((r for r in self._runs if not r.abandoned and _same(r, run)), None)
             if twin:
+                twin.hurry(run)
                 twin.attach(run.listeners[0])
                 return
             run.stand_in = early
@@ -224,12 +229,16 @@ class Engine:
                 watcher(Ready(model=backend.info))
             self._watchers.clear()
             self._admit_waiting()
-            self._vocabulary.submit(backend.tokens_compatible, b" ")  # builds its table before a cursor needs it
+            self._tables.submit(backend.tokens_compatible, b" ")  # builds its table before a cursor needs it
         try:
             while self._turn():
                 pass
         finally:
             self._trunks.close()
+            with self._wake:
+                self._closed = True
+            self._tables.shutdown(wait=True, cancel_futures=True)
+            self._vocabulary.shutdown(wait=True)  # what it has taken on is answered, and both read the model
             backend.close()
 
     def _on_loading(self, fraction: float) -> None:

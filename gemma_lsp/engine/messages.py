@@ -18,6 +18,7 @@ class Priority(IntEnum):
     HOVER = 2
     DIAGNOSTICS = 3
     WARM = 4
+    AHEAD = 5  # what may be asked for next; only when there is nothing else to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ class SegmentRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. Temperature 0 is greedy. `grammar` is GBNF (llama.cpp, grammars/README.md)."""
+    """How the next token is chosen. Temperature 0 is greedy. `grammar` is GBNF (llama.cpp, grammars/README.md).
+
+    `rank`: the answer starts with its so many best token (0: the best), and is empty where that one is not `min_p`
+    times as probable as the best.
+    """
 
     temperature: float = 0.0
     top_k: int = 40
@@ -42,6 +47,7 @@ class Sampling:
     repeat_last_n: int = 64
     seed: int = 0
     grammar: str = ""
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,7 @@ class Generate:
     `early` stands in for `prompt` when more than `early_over` tokens of `prompt` would have to be evaluated first.
     `heal` backs up over the prompt's last token and constrains the answer to start with its text; the answer's text
     then begins after the prompt's own end.
+    `guess` lets tokens be tried several at a time where that pays; the answer is the same but for ties.
     """
 
     id: str
@@ -65,6 +72,7 @@ class Generate:
     supersedes: str = ""
     early: tuple[SegmentRef, ...] = ()
     early_over: int = 0
+    guess: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,8 @@ class Cost:
     restored: int = 0  # part of reused: tokens that came from a snapshot on disk
     hidden: int = 0  # tokens masked out of the trunk for this answer
     generated: int = 0
+    guessed: int = 0  # tokens of the answer that were tried before they were certain
+    guessed_right: int = 0
     exact: bool = True  # every visible cell was computed with exactly the tokens before it
     early: bool = False  # answered from `early`, because the trunk was not ready
     queued_ms: float = 0.0
@@ -154,6 +164,7 @@ class Finished:
     text: str
     reason: str
     cost: Cost
+    first_chance: float = 1.0  # how probable the first token was, where the most probable one was taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,13 @@ import codecs
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gemma_lsp.base.errors import PromptTooLong
 from gemma_lsp.engine.backend import Backend, Sampler
-from gemma_lsp.engine.messages import Cost, Delta, Event, Finished, Generate, Progress, Warm
+from gemma_lsp.engine.lookup import NOTHING, Found
+from gemma_lsp.engine.messages import Cost, Delta, Event, Finished, Generate, Progress, Sampling, Warm
+from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
 
@@ -43,12 +45,21 @@ class Spent:
     hidden: int = 0
     by_region: dict[str, int] = field(default_factory=dict)
     exact: bool = True
+    guessed: int = 0
+    true: int = 0
 
 
 class Run:
     """State of one `Generate` or `Warm` between its steps."""
 
-    def __init__(self, request: Generate | Warm, listener: Listener, wanted: list[Wanted], backend: Backend) -> None:
+    def __init__(
+        self,
+        request: Generate | Warm,
+        listener: Listener,
+        wanted: list[Wanted],
+        backend: Backend,
+        speculation: Speculation | None = None,
+    ) -> None:
         self.request = request
         self.listeners = [listener]
         self._heal = b""
@@ -65,9 +76,11 @@ class Run:
         self._plan: Plan | None = None
         self._at = (0, 0)
         self._unsaid, self._said_at = "", 0.0
-        self._writer = _Writer(request.stop if isinstance(request, Generate) else ())
+        self._writer = Writer(request.stop if isinstance(request, Generate) else ())
         self._sampler: Sampler | None = None
         self._answer = array("i")
+        guesses = isinstance(request, Generate) and request.guess and _is_plain(request.sampling)
+        self._speculation = speculation if guesses else None
         self._rate: list[tuple[float, int]] = []
         self._n_prompt = sum(len(w.tokens) for w in wanted)
         self._body_tokens, self._head_tokens = _ends_of(wanted)
@@ -105,7 +118,13 @@ class Run:
             return "deadline"
         if self._planned_on is not trunk or trunk.ledger.revision != self._planned_revision:
             self._replan(trunk)
+        started, one = time.perf_counter(), self._one_is_pending
+        guesses = self._guesses(trunk) if one else NOTHING
+        if guesses.tokens:
+            return self._verify(trunk, guesses, abort)
         done = self._sample() if self._evaluated(trunk, abort) else ""
+        if one and self._speculation is not None:
+            self._speculation.took_one(time.perf_counter() - started)
         self._planned_revision = trunk.ledger.revision
         return done
 
@@ -114,12 +133,13 @@ class Run:
         if reason not in ("cancelled", "superseded"):
             self._unsaid += self._writer.flush()
         self._say()
+        chance = self._sampler.first_chance if self._sampler else 1.0
         if self._sampler:
             self._sampler.close()
             self._sampler = None
-        cost = self._cost()
+        cost, text = self._cost(), self._writer.text
         for listener in self.listeners:
-            listener.reply(Finished(id=listener.id, text=self._writer.text, reason=reason, cost=cost))
+            listener.reply(Finished(id=listener.id, text=text, reason=reason, cost=cost, first_chance=chance))
         self.listeners = []
 
     @property
@@ -147,6 +167,14 @@ class Run:
             self._sampler = None
         told, self.listeners = self.listeners, []
         return told
+
+    def hurry(self, other: Run) -> None:
+        """Somebody wants the same; if more urgently, then within a time of their own."""
+        mine, theirs = self.request, other.request
+        if isinstance(mine, Generate) and isinstance(theirs, Generate) and theirs.priority < mine.priority:
+            passed = int((time.monotonic() - self.spent.received) * 1000)
+            deadline = passed + theirs.deadline_ms if theirs.deadline_ms else 0
+            self.request = replace(mine, priority=theirs.priority, deadline_ms=deadline)
 
     def attach(self, listener: Listener) -> None:
         """Lets one more share the answer; it gets at once what there is."""
@@ -252,12 +280,52 @@ class Run:
         token = self._sampler.sample(allowed)
         if not self.spent.first:
             self.spent.first = time.monotonic()
+        return self._take(token)
+
+    def _take(self, token: int) -> str:
+        """The next token of the answer; returns the reason if it is the last."""
         if self._backend.is_end(token):
             return "eos"
         self._answer.append(token)
         self._now = [*self.wanted, Wanted("", "answer", self._answer)]
         self._at = (len(self.wanted), len(self._answer) - 1)
         return self._write(self._backend.piece(token))
+
+    # -- guessing --------------------------------------------------------------------------------------------------
+
+    @property
+    def _one_is_pending(self) -> bool:
+        """Whether exactly the last sampled token is left to evaluate."""
+        return bool(self._answer) and self._at == (len(self.wanted), len(self._answer) - 1)
+
+    def _guesses(self, trunk: Trunk) -> Found:
+        """What probably comes next, as far as it pays to try."""
+        if self._speculation is None or self._heal or not isinstance(self.request, Generate):
+            return NOTHING
+        found = trunk.lookup.find(self._answer[-1], self._backend.n_choices - 1, trunk.ledger.hidden)
+        room = self.request.max_tokens - len(self._answer) - 1
+        ends = [s.encode() for s in self.request.stop]
+        for n, token in enumerate(found.tokens):
+            if any(end in self._backend.piece(token) for end in ends):
+                room = min(room, n)  # what follows the end of the answer is not needed, nor is the end
+        return Found(self._speculation.worth(found, room), found.agreed)
+
+    def _verify(self, trunk: Trunk, guesses: Found, abort: Callable[[], bool]) -> str:
+        """Evaluates the pending token and the guesses at once; what turns out to be true is the answer's."""
+        started, base = time.perf_counter(), len(trunk.ledger)
+        ends = (self._end(trunk, self._body_tokens), self._end(trunk, self._head_tokens))
+        tokens = array("i", [self._answer[-1], *guesses.tokens])
+        chosen = trunk.verify((self._now[-1], len(self._answer) - 1, tokens), ends=ends, abort=abort)
+        kept = next((n for n, token in enumerate(guesses.tokens) if chosen[n] != token), len(guesses.tokens))
+        trunk.take_back(base + 1 + kept)
+        self.spent.guessed, self.spent.true = self.spent.guessed + len(guesses.tokens), self.spent.true + kept
+        if self._speculation is not None:
+            took = time.perf_counter() - started
+            self._speculation.tried(guesses.agreed, len(guesses.tokens), kept, took)
+        self._planned_revision = trunk.ledger.revision if len(trunk.ledger) == base + 1 + kept else -1
+        return next((done for token in chosen[: kept + 1] if (done := self._take(token))), "")
+
+    # -- the answer's text -----------------------------------------------------------------------------------------
 
     def _write(self, piece: bytes) -> str:
         if self._heal:
@@ -292,6 +360,8 @@ class Run:
             evaluated_by_region=dict(s.by_region),
             hidden=s.hidden,
             generated=len(self._answer),
+            guessed=s.guessed,
+            guessed_right=s.true,
             exact=s.exact,
             early=self.early,
             queued_ms=((s.started or now) - s.received) * 1000,
@@ -301,7 +371,7 @@ class Run:
         )
 
 
-class _Writer:
+class Writer:
     """Turns bytes into text: whole code points only, and nothing that may be the start of a stop string."""
 
     def __init__(self, stop: Sequence[str]) -> None:
@@ -352,6 +422,11 @@ def _healed(wanted: list[Wanted], backend: Backend) -> tuple[list[Wanted], bytes
         return wanted, b""
     short = [Wanted(last.key + "/healed", last.region, last.tokens[:-1])] if len(last.tokens) > 1 else []
     return [*wanted[:-1], *short], head
+
+
+def _is_plain(sampling: Sampling) -> bool:
+    """Whether the next token is simply the most probable one."""
+    return sampling.temperature <= 0 and not sampling.grammar and sampling.repeat_penalty == 1.0
 
 
 def check_fits(run: Run, n_ctx: int) -> None:

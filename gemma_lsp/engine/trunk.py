@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from gemma_lsp.base.errors import DecodeFailed
 from gemma_lsp.engine.backend import Aborted, Backend
+from gemma_lsp.engine.lookup import Lookup
 from gemma_lsp.engine.snapshots import Loaded, restored_ledger
 from gemma_lsp.kv.guard import Share, guard_ops
 from gemma_lsp.kv.ledger import Ledger
 from gemma_lsp.kv.plan import Clear, Hide, Op, Reveal, Rewind, Wanted
 from gemma_lsp.kv.ranges import span
+
+T = TypeVar("T")
 
 
 class Trunk:
@@ -24,6 +28,7 @@ class Trunk:
         self._backend = backend
         self.seq, self._guard, self._attic = seq, guard, attic
         self.ledger = Ledger(backend.info.n_swa)
+        self.lookup = Lookup()
         # A sequence without an attic of its own has nowhere to keep what it hides.
         self.can = replace(backend.can, hide=backend.can.hide and attic != seq)
 
@@ -42,6 +47,7 @@ class Trunk:
                     for seq in (self.seq, self._guard, self._attic):
                         self._backend.remove(seq, length, -1)
                     self.ledger.rewind(length)
+                    self.lookup.rewind(length)
                 case Hide(start, stop):
                     self._pin(start, stop)
                     self._backend.copy(self.seq, self._attic, start, stop)
@@ -68,6 +74,7 @@ class Trunk:
         revision = self.ledger.revision
         self.ledger = restored_ledger(self.ledger.n_swa, loaded.tokens, loaded.runs)
         self.ledger.revision = revision + 1
+        self.lookup.extend(loaded.tokens)
         return True
 
     def clear(self) -> None:
@@ -75,6 +82,7 @@ class Trunk:
         for seq in (self.seq, self._guard, self._attic):
             self._backend.remove(seq, -1, -1)
         self.ledger.clear()
+        self.lookup.rewind(0)
 
     def evaluate_parts(
         self,
@@ -89,10 +97,45 @@ class Trunk:
 
         After `Aborted` and `NoSlot` the trunk is as before; after `DecodeFailed` it is empty.
         """
+        self._append(parts, ends, lambda start: self._backend.evaluate(self.seq, start, flat, logits, abort))
+        self.lookup.extend(flat)
+
+    def verify(
+        self,
+        part: tuple[Wanted, int, Sequence[int]],
+        *,
+        ends: tuple[int, int],
+        abort: Callable[[], bool],
+    ) -> list[int]:
+        """Appends one token and guesses of what follows; returns the most probable token after each of them.
+
+        Fails as `evaluate_parts` does. The guesses that are not true are to be taken back (`take_back`).
+        """
+        tokens = part[2]
+        chosen = self._append((part,), ends, lambda start: self._backend.choices(self.seq, start, tokens, abort))
+        self.lookup.extend(tokens)
+        return chosen
+
+    def take_back(self, length: int) -> None:
+        """Removes the last few tokens, of a batch just appended. Exact, or the trunk is empty afterwards.
+
+        The batch was given cells when it began, so the window before its first token is there, and that before each of
+        the others is made of that and of the batch; the ledger proves it again.
+        """
+        if length == len(self.ledger):
+            return
+        if self.ledger.can_rewind(length):
+            self.apply((Rewind(length),))
+        else:
+            self.clear()
+
+    def _append(
+        self, parts: Sequence[tuple[Wanted, int, Sequence[int]]], ends: tuple[int, int], compute: Callable[[int], T]
+    ) -> T:
         self._share(ends)
         start = len(self.ledger)
         try:
-            self._backend.evaluate(self.seq, start, flat, logits, abort)
+            result = compute(start)
         except Aborted:
             self.ledger.lose(start)
             self._verify()
@@ -103,6 +146,7 @@ class Trunk:
         self.ledger.lose(start)
         for part, offset, tokens in parts:
             self.ledger.append(part.key, part.region, tokens, part.offset + offset)
+        return result
 
     def _pin(self, start: int, stop: int) -> None:
         """Shares what is left of a range's sliding cells, so that it can come back into the window whole."""

@@ -32,12 +32,18 @@ class CompletionItemData:
 async def completion_items(
     ctx: FeatureContext, path: str, position: Position, invoked: bool
 ) -> tuple[CompletionItemData, ...]:
-    """The inline suggestion as a completion item; empty where there is none. Cancel points are those of `inline`."""
+    """The inline suggestions as completion items; empty where there are none. Cancel points are those of `inline`.
+
+    The cost is the first one's.
+    """
     answer = await inline_completion(ctx, InlineRequest(path=path, position=position, invoked=invoked))
     if not answer.items:
         return ()
     line = ctx.index.files[path].text.line(position.line)
-    return (completion_item(answer.items[0].text, line, position.column, answer.cost),)
+    costs = (answer.cost, *(None for _ in answer.items[1:]))
+    return tuple(
+        completion_item(item.text, line, position.column, cost) for item, cost in zip(answer.items, costs, strict=True)
+    )
 
 
 def completion_item(text: str, line: str, column: int, cost: Cost | None = None) -> CompletionItemData:

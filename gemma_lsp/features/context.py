@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.client import EngineClient
 from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.features.adoption import Generations
+from gemma_lsp.features.feedback import Offers
+from gemma_lsp.features.habits import Habits
 from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, Recent, ReviewCache
+from gemma_lsp.models.trust import UNKNOWN, Trust
+from gemma_lsp.prompt.completion_tails import Place, hole_tail
 from gemma_lsp.prompt.frame import Frame
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Prompt
-from gemma_lsp.prompt.tails import Place, hole_tail
 from gemma_lsp.syntax.index import Index
-from gemma_lsp.text import Span, Text
+from gemma_lsp.text import Edit, Span, Text
 
 if TYPE_CHECKING:
     from gemma_lsp.features.actions.edits import Proposal
 
 MAX_PROPOSALS = 100
+KEY_CHARS = 2  # that one key may put in or take away: editors close brackets by themselves
 NEARBY_CHARS = 3000  # given around a cursor that is not in the hole
 
 
@@ -31,10 +36,31 @@ class Memory:
     """What features remember of one workspace. Its owner keeps it as long as the workspace is open."""
 
     completions: CompletionCache = field(default_factory=CompletionCache)
+    generations: Generations = field(default_factory=Generations)
+    habits: Habits = field(default_factory=Habits)
+    offers: Offers = field(init=False)
     reviews: ReviewCache = field(default_factory=lambda: ReviewCache(MAX_REVIEWS))
     proposals: Recent[str, Proposal] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
     paragraphs: Recent[str, str] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
     _locks: dict[str, tuple[asyncio.Lock, int]] = field(default_factory=dict)
+    _lengths: dict[str, int] = field(default_factory=dict)  # of the files that are being edited
+
+    def __post_init__(self) -> None:
+        self.offers = self.habits.offers()
+
+    def edited(self, path: str, content: str) -> None:
+        """The user changed a file."""
+        if abs(len(content) - self._lengths.get(path, 0)) <= KEY_CHARS:
+            self.habits.rhythm.key()
+        self._lengths[path] = len(content)
+        self.generations.edited(path, content)
+        self.offers.edited(path, content)
+
+    def closed(self, path: str) -> None:
+        """The user is done with a file."""
+        self._lengths.pop(path, None)
+        self.generations.stop(path)
+        self.offers.gone(path)
 
     @contextlib.asynccontextmanager
     async def asking(self, key: str) -> AsyncIterator[None]:
@@ -63,11 +89,19 @@ class FeatureContext:
     frame: Frame
     memory: Memory
     link_base: str = ""
+    trust: Trust = UNKNOWN  # in what the model finds
 
 
 def request_prompt(ctx: FeatureContext, tail: Prompt) -> Prompt:
     """The whole prompt of a request about code: what is resident, the text taken out of it, the request."""
     return (*ctx.resident.head(), *_hole(ctx), *tail)
+
+
+def without(ctx: FeatureContext, path: str, span: Span) -> FeatureContext:
+    """The same as if a part of a file were not there: the model is not shown it, and what is resident stays."""
+    text = ctx.index.files[path].text.with_edits([Edit(span, "")])
+    index = ctx.index.with_changes(ctx.index.snapshot.with_changes({path: text}))
+    return replace(ctx, index=index, resident=ctx.resident.with_index(index, None))
 
 
 def cursor_place(ctx: FeatureContext, path: str, text: Text, offset: int) -> tuple[Prompt, Place]:

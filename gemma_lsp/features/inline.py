@@ -1,33 +1,33 @@
 """Inline completion: what comes next at the cursor, or nothing where that would be noise.
 
-Order of answers: what is left of a suggestion being typed, what is known, the model. Cancel points: every await;
-of several requests for one file only the latest asks the model.
+Order of answers: what is left of a suggestion being typed, what is known, a run that fits, the model. Cancel points:
+every await; of several requests for one file only the latest asks the model, and cancelling one leaves the run to the
+next for a moment (`adoption`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
+from functools import partial
 
-from gemma_lsp.engine.client import GenerateOptions
-from gemma_lsp.engine.messages import Cost, Priority
-from gemma_lsp.features.context import FeatureContext, cursor_place, nearby, place_in
-from gemma_lsp.features.memory import Remembered
-from gemma_lsp.generate.answers import Answer, gather
-from gemma_lsp.generate.filters import ALL, Around, Dropped, run_filters, still_parses
-from gemma_lsp.generate.presets import COMPLETION
-from gemma_lsp.generate.stops import Extent, Shape, cut, shape_for
-from gemma_lsp.prompt.tails import completion_tail
-from gemma_lsp.syntax.context import CursorContext, cursor_context
-from gemma_lsp.syntax.parse import parse
-from gemma_lsp.syntax.types import ParsedFile
-from gemma_lsp.text import Position, Span, Text
+from gemma_lsp.engine.messages import Cost
+from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.generation import Ask, Spot, generate, key_of, origin_of, spot_at
+from gemma_lsp.features.memory import Outcome
+from gemma_lsp.features.prefetch import prefetch
+from gemma_lsp.generate.answers import sum_costs
+from gemma_lsp.text import Position, Span
 
-EARLY_CHARS = 1600  # of the active file, given while the repository is not resident yet; guessed
-EARLY_OVER = 1500  # tokens; more than that to evaluate takes a small CPU beyond the deadline
+OTHERWISE = 2  # further beginnings that are tried unasked
+CANNOT_STAND = frozenset({"does not parse", "stands below", "repeats the line above", "wrong indentation"})
+"""Reasons to drop a text that say nothing about whether another one would be wanted here."""
+
 _CLOSES = re.compile(r"""[\s)>}\]"'`]*[:{;,]?\s*""")  # the rest of a line in the middle of which one still completes
+_SENTENCE = re.compile(r"\w[,;:]? +[\w'-]+[.!?]\s*\Z")  # two words at least: a path or a name is none
+TYPED_ALONG, KNOWN, MODEL = "typed along", "known", "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,10 @@ class InlineItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InlineAnswer:
-    """`reason`: "typed along", "known" or "model" with an item, else why none. `cost` where the model was asked."""
+    """`reason`: "typed along", "known" or "model" with items, the best first, else why none.
+
+    `cost` where the model was asked, by this request or by one whose run it adopted.
+    """
 
     items: tuple[InlineItem, ...]
     cost: Cost | None
@@ -58,131 +61,128 @@ class InlineAnswer:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spot:
-    """The cursor with all that was found out about it."""
-
-    request: InlineRequest
-    parsed: ParsedFile
-    offset: int
-    shape: Shape
-
-    @property
-    def text(self) -> Text:
-        return self.parsed.text
-
-    @property
-    def before(self) -> str:
-        return self.text.content[: self.offset]
-
-    @property
-    def after(self) -> str:
-        return self.text.content[self.offset :]
-
-
 async def inline_completion(ctx: FeatureContext, request: InlineRequest) -> InlineAnswer:
-    """At most one item. Raises `EngineError` where the engine fails; asks nothing where there is nothing to say."""
-    cache = ctx.memory.completions
-    ticket = cache.enter(request.path)
-    parsed = ctx.index.files.get(request.path)
-    if parsed is None or not ctx.settings.completion.enabled:
-        return _nothing(request, "off" if parsed else "not in the index")
-    context = cursor_context(parsed, request.position)
-    spot = _spot(ctx, request, parsed, context)
-    if quiet := _quiet(spot, context):
-        return _nothing(request, quiet)
-    head = ctx.resident.head()
-    rest = cache.typed_along(head, request.path, spot.before, spot.after)
+    """At most one item, or several to choose from where the user asked. Raises `EngineError` where the engine fails."""
+    ticket = ctx.memory.completions.enter(request.path)
+    spot = spot_at(ctx, request.path, request.position, invoked=request.invoked)
+    if spot is None or not ctx.settings.completion.enabled:
+        return _nothing(request, "off" if spot else "not in the index")
+    started = time.monotonic()
+    answer = await _first(ctx, spot, request, ticket)
+    if request.invoked and answer.reason != "superseded":
+        answer = await _with_alternatives(ctx, spot, answer, started)
+    ctx.memory.habits.tally.answers[answer.reason] += 1
+    if answer.items:
+        ctx.memory.offers.show(origin_of(ctx, spot), answer.items[0].text)
+    elif answer.reason != "superseded":
+        ctx.memory.offers.gone(spot.path)
+    return answer
+
+
+async def _first(ctx: FeatureContext, spot: Spot, request: InlineRequest, ticket: int) -> InlineAnswer:
+    """The best candidate, by the cheapest way."""
+    cache, runs, origin = ctx.memory.completions, ctx.memory.generations, origin_of(ctx, spot)
+    rest = cache.typed_along(origin)
     if rest is not None:
-        return _shown(ctx, spot, rest, "typed along")
-    key = cache.key(head, request.path, spot.before, spot.after, repr(spot.shape))
-    known = cache.get(key)
-    if known is not None:
-        return _shown(ctx, spot, known.text, "known") if known.text else _nothing(request, known.reason)
+        return _shown(request, spot, rest, TYPED_ALONG)
+    if quiet := _quiet(spot):
+        return _nothing(request, quiet)
+    key = key_of(ctx, spot)
+    if (known := cache.get(key)) is not None:
+        return _new(ctx, request, spot, known.text, KNOWN) if known.text else _nothing(request, known.reason)
+    adopted = runs.adopt(origin) if not request.invoked else None
+    if adopted is not None:
+        run, typed = adopted
+        outcome = await run.outcome(typed)
+        if outcome is not None and _fits(outcome, typed):
+            return _new(ctx, request, spot, outcome.result.text[len(typed) :], MODEL, run.claim())
     if not request.invoked:
-        await asyncio.sleep(ctx.settings.completion.debounce_ms / 1000)
+        await asyncio.sleep(ctx.memory.habits.pause_s(ctx.settings.completion))
         if not cache.holds(request.path, ticket):
             return _nothing(request, "superseded")
-    answer = await _generated(ctx, spot)
-    if answer.unwanted:
-        return _nothing(request, answer.reason, answer.cost)
-    result = _result(answer, spot)
-    if result.text or answer.reason != "deadline":  # another time there may be enough of it
-        cache.put(key, result)
-    if not result.text:
-        return _nothing(request, result.reason, answer.cost)
-    return _shown(ctx, spot, result.text, "model", answer.cost)
+    if (known := cache.get(key)) is not None:  # it was being prepared meanwhile
+        return _new(ctx, request, spot, known.text, KNOWN) if known.text else _nothing(request, known.reason)
+    run = runs.start(origin, partial(generate, ctx, spot, Ask()))
+    outcome = await run.outcome("")
+    if outcome is None or outcome.unwanted:
+        return _nothing(request, outcome.result.reason if outcome else "superseded", run.claim())
+    cost = run.claim()
+    if outcome.result.reason in CANNOT_STAND:
+        outcome, cost = await _otherwise(ctx, spot, outcome, cost)
+    if not outcome.result.text:
+        return _nothing(request, outcome.result.reason, cost)
+    return _new(ctx, request, spot, outcome.result.text, MODEL, cost)
 
 
-def _spot(ctx: FeatureContext, request: InlineRequest, parsed: ParsedFile, context: CursorContext) -> _Spot:
-    offset = parsed.text.offset(request.position)
-    multiline = ctx.settings.completion.multiline
-    shape = shape_for(parsed.text, context, offset, multiline=multiline, invoked=request.invoked)
-    return _Spot(request=request, parsed=parsed, offset=offset, shape=shape)
+async def _otherwise(ctx: FeatureContext, spot: Spot, first: Outcome, cost: Cost | None) -> tuple[Outcome, Cost | None]:
+    """The next best beginnings, where the best one led to what cannot stand here; remembered in its place."""
+    for rank in range(1, 1 + OTHERWISE):
+        work = partial(generate, ctx, spot, Ask(rank=rank))
+        outcome = await ctx.memory.generations.start(origin_of(ctx, spot), work).outcome("")
+        if outcome is None or outcome.unwanted:
+            break
+        cost = sum_costs(cost, outcome.cost) if cost else outcome.cost
+        if outcome.result.text:
+            ctx.memory.completions.put(key_of(ctx, spot), outcome.result)
+            return outcome, cost
+    return first, cost
 
 
-def _quiet(spot: _Spot, context: CursorContext) -> str:
+def _fits(outcome: Outcome, typed: str) -> bool:
+    """Whether what is worth showing of an adopted run starts with what was typed, and goes on."""
+    text = outcome.result.text
+    return not outcome.unwanted and text.startswith(typed) and text != typed
+
+
+async def _with_alternatives(ctx: FeatureContext, spot: Spot, first: InlineAnswer, started: float) -> InlineAnswer:
+    """Further candidates, each from another first token; what is evaluated before the cursor serves them all."""
+    settings = ctx.settings.completion
+    items, cost = list(first.items), first.cost
+    for rank in range(1, settings.candidates):
+        left = settings.deadline_ms - int((time.monotonic() - started) * 1000)
+        if left <= 0:
+            break
+        work = partial(generate, ctx, spot, Ask(rank=rank, deadline_ms=left))
+        outcome = await ctx.memory.generations.start(origin_of(ctx, spot), work).outcome("")
+        if outcome is None or outcome.unwanted:
+            break
+        cost = sum_costs(cost, outcome.cost) if cost else outcome.cost
+        text = outcome.result.text
+        if text and text not in [item.text for item in items]:
+            items.append(InlineItem(text, Span(spot.offset, spot.offset)))
+    if first.items:
+        ctx.memory.completions.suggested(origin_of(ctx, spot), first.items[0].text)  # typing along prefers the best
+    reason = first.reason if first.items or not items else MODEL
+    return InlineAnswer(items=tuple(items), cost=cost, reason=reason, version=first.version)
+
+
+def _quiet(spot: Spot) -> str:
     """Why nothing should be suggested here unasked, or ""."""
-    if spot.request.invoked:
+    if spot.invoked:
         return ""
     rest = spot.after.partition("\n")[0]
     if not _CLOSES.fullmatch(rest):
         return "in the middle of a line"
-    return "in a comment" if context.in_comment and not spot.shape.line_before.rstrip().strip("# ") else ""
+    line = spot.shape.line_before
+    if spot.context.in_comment and not line.rstrip().strip("# "):
+        return "in a comment"
+    in_prose = spot.context.in_comment or spot.context.in_string
+    return "at the end of a sentence" if in_prose and _SENTENCE.search(line) else ""
 
 
-async def _generated(ctx: FeatureContext, spot: _Spot) -> Answer:
-    """Asks the model; the answer is over as soon as the structure says so."""
-    path = spot.request.path
-    elsewhere, place = cursor_place(ctx, path, spot.text, spot.offset)
-    tail = completion_tail(ctx.frame, place)
-    near = place_in(path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)
-    settings = ctx.settings.completion
-    options = GenerateOptions(
-        priority=Priority.COMPLETION,
-        max_tokens=settings.max_tokens,
-        stop=(*spot.shape.stop, *tail.stop),
-        sampling=COMPLETION,
-        heal=tail.heal,
-        deadline_ms=settings.deadline_ms,
-        supersedes=f"inline {path}",
-        early=(*ctx.frame.head, *completion_tail(ctx.frame, near).segments),
-        early_over=EARLY_OVER,
-        enough=lambda text: cut(text, spot.shape) is not None,
-    )
-    prompt = (*ctx.resident.head(), *elsewhere, *tail.segments)
-    return await gather(ctx.engine, ctx.workspace, prompt, options)
+def _new(
+    ctx: FeatureContext, request: InlineRequest, spot: Spot, text: str, reason: str, cost: Cost | None = None
+) -> InlineAnswer:
+    """A suggestion that was not shown before: it is remembered for typing along, and its acceptance prepared for."""
+    ctx.memory.completions.suggested(origin_of(ctx, spot), text)
+    if ctx.settings.completion.prefetch and not (cost and cost.early):
+        prefetch(ctx, spot, text)
+    return _shown(request, spot, text, reason, cost)
 
 
-def _result(answer: Answer, spot: _Spot) -> Remembered:
-    """What is worth showing of an answer; a line that a limit cut short is unfinished and need not parse."""
-    end = cut(answer.text, spot.shape)
-    text = answer.text if end is None else answer.text[:end]
-    filters = ALL
-    if end is None and answer.reason in ("length", "deadline"):
-        text = _whole_part(text, spot.shape)
-        if "\n" not in text:
-            filters = tuple(accept for accept in ALL if accept is not still_parses)
-    around = Around(before=spot.before, after=spot.after, parses=_parses(spot.parsed))
-    kept = run_filters(text, around, filters)
-    return Remembered("", kept.reason) if isinstance(kept, Dropped) else Remembered(kept, "model")
-
-
-def _whole_part(text: str, shape: Shape) -> str:
-    """What a limit has left whole: of a block the finished lines, of a line the finished words."""
-    lines = text.rpartition("\n")[0] if shape.extent is not Extent.LINE else ""
-    return lines or re.sub(r"\w+\Z", "", text) or text
-
-
-def _parses(parsed: ParsedFile) -> Callable[[str], bool]:
-    """Whether a text of this file has no syntax error; text of other languages never has."""
-    return lambda content: not parse(parsed.path, Text(content)).error_spans
-
-
-def _shown(ctx: FeatureContext, spot: _Spot, text: str, reason: str, cost: Cost | None = None) -> InlineAnswer:
-    ctx.memory.completions.show(ctx.resident.head(), spot.request.path, spot.before, spot.after, text)
+def _shown(request: InlineRequest, spot: Spot, text: str, reason: str, cost: Cost | None = None) -> InlineAnswer:
     item = InlineItem(text, Span(spot.offset, spot.offset))
-    return InlineAnswer(items=(item,), cost=cost, reason=reason, version=spot.request.version)
+    return InlineAnswer(items=(item,), cost=cost, reason=reason, version=request.version)
 
 
 def _nothing(request: InlineRequest, reason: str, cost: Cost | None = None) -> InlineAnswer:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import is_not
 from typing import Generic, TypeVar
 
 from gemma_lsp.base.digest import digest_text
+from gemma_lsp.engine.messages import Cost
 from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.text import Edit, Text
 
@@ -56,6 +58,15 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a question to the model. `unwanted`: somebody else stopped it, and nothing may be concluded."""
+
+    result: Remembered
+    cost: Cost
+    unwanted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a completion was asked for: the text around the cursor, and what all the files said then."""
 
@@ -65,18 +76,24 @@ class Origin:
     files: Mapping[str, Text]
 
     def typed_to(self, now: Origin) -> str | None:
-        """What was typed between here and `now`; None if anything else has changed."""
+        """What was typed at the cursor between here and `now`; None if the file's text changed in another way."""
         same = now.path == self.path and now.after == self.after and now.before.startswith(self.before)
-        return now.before[len(self.before) :] if same and self._same_elsewhere(now) else None
+        return now.before[len(self.before) :] if same else None
 
-    def _same_elsewhere(self, now: Origin) -> bool:
+    def inserted(self, content: str) -> str | None:
+        """What stands at the cursor in a later text of the file; None if anything else has changed."""
+        end = len(content) - len(self.after)
+        same = end >= len(self.before) and content.startswith(self.before) and content.endswith(self.after)
+        return content[len(self.before) : end] if same else None
+
+    def same_elsewhere(self, now: Origin) -> bool:
         """Whether every other file reads as it did. A file that did not change keeps its very `Text`."""
         if self.files is now.files:
             return True
         if len(self.files) != len(now.files):
             return False
-        pairs = zip(self.files.items(), now.files.items(), strict=True)
-        return all(a is b or (p == q and (p == self.path or a == b)) for (p, a), (q, b) in pairs)
+        own = self.files.get(self.path) is not now.files.get(self.path)
+        return sum(map(is_not, self.files.values(), now.files.values())) == own
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +130,14 @@ class CompletionCache:
 
     def suggested(self, origin: Origin, text: str) -> None:
         """Remembers a suggestion, for when the user types it."""
-        known = _Known(origin, text)
-        self._known = [known, *(k for k in self._known if k != known)][:MAX_KNOWN]
+        self._known = [_Known(origin, text), *self._known][:MAX_KNOWN]
 
     def typed_along(self, now: Origin) -> str | None:
         """What is left of a suggestion whose start the user has typed; None if there is none, never ""."""
         for known in self._known:
             typed = known.origin.typed_to(now)
-            if typed is not None and known.text.startswith(typed) and known.text != typed:
+            goes_on = typed is not None and known.text.startswith(typed) and known.text != typed
+            if typed is not None and goes_on and known.origin.same_elsewhere(now):
                 return known.text[len(typed) :]
         return None
 

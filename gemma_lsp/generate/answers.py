@@ -21,6 +21,7 @@ class Answer:
     text: str
     reason: str
     cost: Cost
+    first_chance: float = 1.0
 
     @property
     def unwanted(self) -> bool:
@@ -36,10 +37,10 @@ async def gather(
     on_text: Callable[[str], None] = lambda text: None,
 ) -> Answer:
     """Asks and waits; `on_text` hears the text as it comes. Cancelling the task cancels the engine's work."""
-    text, reason, cost = "", "stop", Cost()
+    text, reason, cost, chance = "", "stop", Cost(), 1.0
     async for event in engine.generate(workspace, prompt, options):
         if isinstance(event, Finished):
-            reason, cost = event.reason, event.cost
+            reason, cost, chance = event.reason, event.cost, event.first_chance
             if len(event.text) > len(text):
                 on_text(event.text[len(text) :])
                 text = event.text
@@ -48,7 +49,7 @@ async def gather(
             on_text(event.text)
     if reason == "cancelled" and options.enough and options.enough(text):
         reason = "enough"
-    return Answer(text=text, reason=reason, cost=cost)
+    return Answer(text=text, reason=reason, cost=cost, first_chance=chance)
 
 
 def sum_costs(first: Cost, second: Cost) -> Cost:
@@ -61,6 +62,8 @@ def sum_costs(first: Cost, second: Cost) -> Cost:
         evaluated_by_region=dict(regions),
         hidden=max(first.hidden, second.hidden),
         generated=first.generated + second.generated,
+        guessed=first.guessed + second.guessed,
+        guessed_right=first.guessed_right + second.guessed_right,
         exact=first.exact and second.exact,
         early=first.early or second.early,
         queued_ms=first.queued_ms + second.queued_ms,

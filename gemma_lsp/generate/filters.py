@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gemma_lsp.generate.distance import distance
 from gemma_lsp.generate.repetition import loop_size
 from gemma_lsp.generate.stream import AnswerParser, without_fence
 from gemma_lsp.prompt.frame import FILE_MARK
@@ -235,18 +236,7 @@ def _closes_own(text: str) -> bool:
 def _is_close(a: str, b: str) -> bool:
     """Whether few enough edits lead from one to the other."""
     allowed = max(1, len(a) // 20)
-    return abs(len(a) - len(b)) <= allowed and _distance(a, b) <= allowed
-
-
-def _distance(a: str, b: str) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        above = row
-        row = [i]
-        for j, y in enumerate(b, 1):
-            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y)))
-    return row[-1]
+    return abs(len(a) - len(b)) <= allowed and distance(a, b) <= allowed
 
 
 def _indent(line: str) -> int:

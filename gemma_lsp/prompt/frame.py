@@ -110,31 +110,46 @@ def frame_for(model: ModelFacts, repository_name: str) -> Frame:
     )
 
 
+def bare_chat(model: ModelFacts, request: str) -> Prompt:
+    """A request alone in the model's own chat, with its template's own system message: what a plain chat would send.
+
+    () where the model has no chat template that can be rendered.
+    """
+    rendered = _rendered(model, [{"role": "user", "content": _SENTINEL}]) if model.chat_template else ""
+    before, found, end = rendered.partition(_SENTINEL)
+    if not found:
+        return ()
+    parts = ((before.removeprefix(model.bos), True), (request, False), (end, True))
+    return tuple(Segment(Region.REQUEST, text, special=special) for text, special in parts if text)
+
+
 def _render(model: ModelFacts) -> tuple[str, str] | None:
     """What the template puts before and after the repository, or None where it cannot be used."""
     user = {"role": "user", "content": _SENTINEL}
     system = {"role": "system", "content": _INSTRUCTIONS}
     folded = {"role": "user", "content": f"{_INSTRUCTIONS}\n\n{_SENTINEL}"}
     for messages in ([system, user], [folded]):
-        try:
-            text = (
-                _environment()
-                .from_string(model.chat_template)
-                .render(
-                    messages=messages,
-                    bos_token=model.bos,
-                    eos_token=model.eos,
-                    add_generation_prompt=True,
-                    enable_thinking=True,
-                    tools=None,
-                )
-            )
-        except Exception:  # a stranger's program: whatever it raises, this way of asking does not work
-            continue
+        text = _rendered(model, messages)
         before, found, end = text.partition(_SENTINEL)
         if found and _INSTRUCTIONS in before and _SENTINEL not in end:
             return before.removeprefix(model.bos), end
     return None
+
+
+def _rendered(model: ModelFacts, messages: list[dict[str, str]]) -> str:
+    """What the model's template makes of a conversation; "" where it refuses."""
+    try:
+        template = _environment().from_string(model.chat_template)
+        return template.render(
+            messages=messages,
+            bos_token=model.bos,
+            eos_token=model.eos,
+            add_generation_prompt=True,
+            enable_thinking=True,
+            tools=None,
+        )
+    except Exception:  # a stranger's program: whatever it raises, this way of asking does not work
+        return ""
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

@@ -1,7 +1,7 @@
-"""The end of a prompt: the code around the cursor, or a request about code, in the form that the model's kind needs.
+"""The end of a prompt that asks about code, in the form that the model's kind needs: a chat, or a document to continue.
 
-Three kinds: fill-in-the-middle tokens, a chat template, or neither (a document that the model continues).
-Deliberately not here: what to ask about (features) and what becomes of the answer (generate). Pure; any thread.
+Deliberately not here: completions (`completion_tails`), what to ask about (features) and what becomes of the answer
+(generate). Pure; any thread.
 """
 
 from __future__ import annotations
@@ -10,32 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gemma_lsp.prompt.frame import FILE_MARK, Frame, file_header
+from gemma_lsp.prompt.frame import FILE_MARK, Frame
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
-
-SUFFIX_CHARS = 1500  # about 500 tokens; read again on each key by models that want the suffix last; guessed
-SUFFIX_LINES = 30
 
 _FENCE = "```"
 _NEXT_FILE = "\n" + FILE_MARK
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """The text around a cursor as far as the tail gives it: `before` starts with a line, `after` ends with one."""
-
-    path: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionTail:
-    """What follows the head. `heal`: the cursor may stand inside a token. `stop`: where the model leaves the code."""
-
-    segments: Prompt
-    heal: bool
-    stop: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +89,6 @@ class Exchange:
 
 NO_EVIDENCE = Evidence()
 EARLIER_CHARS = 1500  # of an earlier answer that a follow-up gives again; guessed
-
-
-def completion_tail(frame: Frame, place: Place) -> CompletionTail:
-    """The tail of a completion. Typing changes only the end of one segment: what stands before stays as it is."""
-    if all(frame.fim.get(kind) for kind in ("prefix", "suffix", "middle")):
-        return _fim_tail(frame, place)
-    return _chat_tail(frame, place) if frame.chat else _plain_tail(place)
-
-
-def hole_tail(path: str, text: str) -> Prompt:
-    """The text that was taken out of the body, as every request must give it back."""
-    if not text:
-        return ()
-    return (Segment(Region.HOLE, file_header(path)), Segment(Region.HOLE, text if text.endswith("\n") else text + "\n"))
 
 
 def explain_tail(
@@ -209,44 +174,6 @@ _REVIEW = (
 )
 
 
-def _fim_tail(frame: Frame, place: Place) -> CompletionTail:
-    """Prefix, suffix, middle: the order in which such models are trained."""
-    separator = frame.fim.get("separator", "")
-    header = (
-        (Segment(Region.HOLE, separator, special=True), Segment(Region.HOLE, place.path + "\n"))
-        if separator
-        else (Segment(Region.HOLE, file_header(place.path)),)
-    )
-    segments = (
-        *header,
-        Segment(Region.HOLE, frame.fim["prefix"], special=True),
-        Segment(Region.HOLE, place.before),
-        Segment(Region.REQUEST, frame.fim["suffix"], special=True),
-        Segment(Region.REQUEST, _clipped(place.after)),
-        Segment(Region.REQUEST, frame.fim["middle"], special=True),
-    )
-    return CompletionTail(segments=_filled(segments), heal=False, stop=(_NEXT_FILE,))
-
-
-def _plain_tail(place: Place) -> CompletionTail:
-    """The file up to the cursor. The suffix stays out: a base model that has just read it writes it again."""
-    segments = (Segment(Region.HOLE, file_header(place.path)), Segment(Region.HOLE, place.before))
-    return CompletionTail(segments=_filled(segments), heal=_may_heal(place.before), stop=(_NEXT_FILE,))
-
-
-def _chat_tail(frame: Frame, place: Place) -> CompletionTail:
-    """First what follows the cursor's line, which typing does not change; then an answer begun with the code so far."""
-    _, _, below = place.after.partition("\n")
-    below = _clipped(below).strip("\n")
-    rest = f"Further down the file goes on like this:\n\n{_FENCE}python\n{below}\n{_FENCE}\n\n" if below.strip() else ""
-    text = f"{frame.request_open}{rest}Continue the code of {place.path}. Write nothing that stands further down.\n"
-    segments = (
-        Segment(Region.REQUEST, text),
-        *frame.close(thinking=False, prefill=f"{_FENCE}python\n{place.before}"),
-    )
-    return CompletionTail(segments=segments, heal=_may_heal(place.before), stop=("\n" + _FENCE, _NEXT_FILE))
-
-
 def chat_request(frame: Frame, text: str, *, thinking: bool) -> RequestTail:
     """A request as the user's last words in a chat."""
     request = Segment(Region.REQUEST, frame.request_open + text)
@@ -283,20 +210,3 @@ def _explain_document(selection: Selection, asked: Asked, evidence: Evidence) ->
     )
     segments = (Segment(Region.REQUEST, text), Segment(Region.REQUEST, opener))
     return RequestTail(segments=segments, opener=opener, stop=("\n#",))
-
-
-def _may_heal(before: str) -> bool:
-    """Whether the last token may be one that goes on: always, but right after a line end."""
-    return bool(before) and not before.endswith("\n")
-
-
-def _clipped(after: str) -> str:
-    """The start of what follows the cursor, cut at a line."""
-    lines = after[:SUFFIX_CHARS].split("\n")
-    if len(after) > SUFFIX_CHARS and len(lines) > 1:
-        lines.pop()
-    return "\n".join(lines[:SUFFIX_LINES])
-
-
-def _filled(segments: Sequence[Segment]) -> Prompt:
-    return tuple(segment for segment in segments if segment.text)

@@ -17,6 +17,7 @@ import psutil
 from gemma_lsp.app import EngineFactory
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.config.load import Source, Strength, user_source
+from gemma_lsp.features.tally_file import TallyFile
 from gemma_lsp.server.lanes import ROUTES
 from gemma_lsp.server.session import Session
 from gemma_lsp.server.stdio import StdoutWriter, start_reading
@@ -40,7 +41,7 @@ def run(options: ServeOptions, engine_factory: EngineFactory) -> int:
     _log_to(options)
     stdin, stdout = sys.stdin.buffer, _own_stdout()
     try:
-        return asyncio.run(serve(stdin, stdout, engine_factory, sources(options)))
+        return asyncio.run(serve(stdin, stdout, engine_factory, sources(options), TallyFile()))
     except KeyboardInterrupt:
         return 130
 
@@ -57,7 +58,11 @@ def sources(options: ServeOptions) -> tuple[Source, ...]:
 
 
 async def serve(
-    stdin: BinaryIO, stdout: BinaryIO, engine_factory: EngineFactory, own_sources: Sequence[Source] = ()
+    stdin: BinaryIO,
+    stdout: BinaryIO,
+    engine_factory: EngineFactory,
+    own_sources: Sequence[Source] = (),
+    tally_file: TallyFile | None = None,
 ) -> int:
     """One session; returns its exit code. A client that goes away without `exit` counts as an abnormal end."""
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -66,7 +71,7 @@ async def serve(
         if not ended.done():
             ended.set_result(code)
 
-    session = Session(engine_factory, ROUTES, own_sources)
+    session = Session(engine_factory, ROUTES, own_sources, tally_file)
     session.protocol.on_exit = end
     loop = asyncio.get_running_loop()
 

@@ -20,6 +20,9 @@ from gemma_lsp.app import status as app_status
 from gemma_lsp.app.ports import NO_VIEW
 from gemma_lsp.config.load import Source, Strength, client_source
 from gemma_lsp.engine.messages import Cost
+from gemma_lsp.features.feedback import Feedback
+from gemma_lsp.features.habits import Habits
+from gemma_lsp.features.tally_file import TallyFile
 from gemma_lsp.server.announcer import Announcer
 from gemma_lsp.server.client import Client
 from gemma_lsp.server.convert import answers
@@ -37,6 +40,7 @@ from gemma_lsp.server.tellings import Tellings
 
 log = logging.getLogger(__name__)
 CONFIGURATION_LIMIT_S = 5.0
+FEEDBACK_EVERY_S = 60.0
 
 
 class Session(LanguageServer):
@@ -44,12 +48,19 @@ class Session(LanguageServer):
 
     protocol: Protocol
 
-    def __init__(self, engine_factory: EngineFactory, routes: Routes, sources: Sequence[Source] = ()) -> None:
+    def __init__(
+        self,
+        engine_factory: EngineFactory,
+        routes: Routes,
+        sources: Sequence[Source] = (),
+        tally_file: TallyFile | None = None,
+    ) -> None:
         super().__init__("gemma-lsp", __version__, protocol_cls=Protocol, converter_factory=make_converter)
         self.protocol.routes = routes
         self.client = Client()
         self.positions = Positions()
-        self.app = App(engine_factory, self)
+        self._tally_file = tally_file
+        self.app = App(engine_factory, self, habits=Habits(Feedback(tally_file.read() if tally_file else None)))
         self.latest = Latest()
         self.scratch = Scratch()
         self.progresses = Progresses(self.request, self.protocol.notify)
@@ -85,6 +96,8 @@ class Session(LanguageServer):
         """After `initialized`: asks for the settings, and begins with everything that takes time."""
         await self.configure(None)
         await self.app.start()
+        if self._tally_file is not None:
+            self.spawn(self._keep_feedback())
 
     async def configure(self, pushed: Any) -> None:
         """Settings may have changed. `pushed`: what the client sent along, for those that cannot be asked."""
@@ -107,6 +120,7 @@ class Session(LanguageServer):
             task.cancel()
         await self.app.close()
         self.scratch.remove()
+        await self._write_feedback()
 
     def new_id(self) -> str:
         """An id for an answer whose client gave none."""
@@ -166,9 +180,20 @@ class Session(LanguageServer):
     def standing(self) -> dict[str, Any]:
         """How things stand, as `gemma-lsp/status` says it."""
         state = app_status.status(self.app.engine, self.app.workspaces)
-        return {"version": __version__, **state, "lastAnswer": self.last_cost}
+        completions = self.app.habits.tally.to_json()
+        return {"version": __version__, **state, "completions": completions, "lastAnswer": self.last_cost}
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _keep_feedback(self) -> None:
+        while True:
+            await asyncio.sleep(FEEDBACK_EVERY_S)
+            await self._write_feedback()
+
+    async def _write_feedback(self) -> None:
+        new = self.app.habits.feedback.take_new()
+        if self._tally_file is not None and new:
+            await asyncio.to_thread(self._tally_file.add, new)
 
     def _changed(self) -> None:
         if self.client.wants_status:

@@ -60,7 +60,7 @@ def cursor_context(parsed: ParsedFile, position: Position) -> CursorContext:
     in_code = not (lexical.in_string or lexical.in_comment)
     header = _header_above(text, position.line, lexical) if in_code and not line.strip() else None
     block_start = header is not None and _block_is_empty(text, position.line, header)
-    indent = max(own_indent, header + _indent_unit(parsed)) if block_start and header is not None else own_indent
+    indent = max(own_indent, header + indent_unit(parsed)) if block_start and header is not None else own_indent
     enclosing = _enclosing(parsed, offset, indent)
     return CursorContext(
         mid_line=bool(after.strip()),
@@ -183,7 +183,7 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" \t"))
 
 
-def _indent_unit(parsed: ParsedFile) -> int:
+def indent_unit(parsed: ParsedFile) -> int:
     """What the file indents by: the first definition with a body of its own lines says it; 4 where there is none."""
     for symbol in parsed.symbols:
         body = parsed.text.position(symbol.body.start)

@@ -195,6 +195,70 @@ def test_allowed_tokens_are_kept_to(backend: Backend) -> None:
     sampler.close()
 
 
+def test_a_batch_of_guesses_says_what_one_by_one_says(backend: Backend) -> None:
+    """The choice after each token is that of a batch which ends there."""
+    tokens = prompt(backend, TEXT)
+    n = backend.n_choices
+    feed(backend, 0, tokens[:-n])
+    together = backend.choices(0, len(tokens) - n, tokens[-n:], never)
+    backend.remove(0, len(tokens) - n, -1)
+    sampler, single = backend.sampler(Sampling(), []), []
+    for at in range(len(tokens) - n, len(tokens)):
+        backend.evaluate(0, at, tokens[at : at + 1], True, never)
+        single.append(sampler.sample(None))
+    sampler.close()
+    assert len(together) == n
+    assert sum(a == b for a, b in zip(together, single, strict=True)) >= n - 1  # a tie may fall either way
+
+
+def test_wrong_guesses_are_taken_back_exactly(backend: Backend) -> None:
+    """Also on a windowed cache that has long been full: the answer goes on as it does without them."""
+    n_swa = backend.info.n_swa
+    body = prompt(backend, TEXT * (1 + n_swa // 40))
+    feed(backend, 0, body[:-1])
+    feed(backend, 0, body[-1:], len(body) - 1)
+    first = answer(backend, 0, len(body), 5)
+    wrong = backend.tokenize("zebra", False) * backend.n_choices
+    for n, token in enumerate(first[:-1]):
+        chosen = backend.choices(0, len(body) + n, [token, *wrong][: backend.n_choices], never)
+        assert chosen[0] == first[n + 1]
+        backend.remove(0, len(body) + n + 1, -1)
+
+
+def test_another_first_token_can_be_asked_for(backend: Backend) -> None:
+    """Each rank is another token; where the next one is out of the question, the answer ends."""
+    feed(backend, 0, prompt(backend))
+    first = [_first_token(backend, Sampling(rank=rank, min_p=1e-6)) for rank in range(3)]
+    assert len(set(first)) == 3
+
+
+def test_an_improbable_first_token_ends_the_answer(llama: LlamaBackend) -> None:
+    """Nothing but the best token is as probable as the best."""
+    feed(llama, 0, prompt(llama))
+    assert llama.is_end(_first_token(llama, Sampling(rank=1, min_p=1.0)))
+    llama.remove(0, -1, -1)
+
+
+def test_how_sure_the_first_token_was_is_told(llama: LlamaBackend) -> None:
+    """A share of all that was possible, and of what was allowed where that was confined; later tokens do not count."""
+    tokens = prompt(llama)
+    feed(llama, 0, tokens)
+    for allowed, low, high in ((None, 0.01, 0.999), (llama.tokens_compatible(b"zzzz")[:1], 0.999, 1.001)):
+        sampler = llama.sampler(Sampling(), [])
+        assert sampler.first_chance == 1.0
+        sampler.sample(allowed)
+        assert low < sampler.first_chance < high
+        sampler.close()
+    llama.remove(0, -1, -1)
+
+
+def _first_token(backend: Backend, sampling: Sampling) -> int:
+    sampler = backend.sampler(sampling, [])
+    token = sampler.sample(None)
+    sampler.close()
+    return token
+
+
 def test_a_grammar_is_kept_to(llama: LlamaBackend) -> None:
     """llama.cpp's grammar sampler confines the answer."""
     for seq in range(llama.n_seq):

@@ -31,7 +31,7 @@ LIMIT_S = 300.0  # for what takes seconds: this machine may be busy
 OPTIONS: dict[str, Any] = {
     "model": {"n_ctx": 8192},
     "index": {"budget_tokens": 1200},
-    "completion": {"debounce_ms": 0, "deadline_ms": 120_000, "max_tokens": 24},
+    "completion": {"debounce_ms": 0, "deadline_ms": 120_000, "max_tokens": 24, "candidates": 1, "prefetch": False},
     "explain": {"max_tokens": 40, "thinking_tokens": 0},
     "diagnostics": {"enabled": "on"},
 }
@@ -47,5 +47,6 @@ def environment() -> dict[str, str]:
         "GEMMA_LSP_ENGINE_IDLE_S": "10",
         "GEMMA_LSP_MODEL": os.environ.get("GEMMA_LSP_MODEL") or str(default_model()),
         "XDG_CONFIG_HOME": str(FOLDER / "config"),
+        "XDG_STATE_HOME": str(FOLDER / "state"),
     }
     return {**os.environ, **ours}

@@ -133,10 +133,10 @@ def _add_file(case: Case, path: str, body: str) -> None:
 
 def _settings(options: dict[str, str]) -> Settings:
     settings = Settings()
-    changed = {"completion": {"debounce_ms": 0}}
+    changed: dict[str, dict[str, Any]] = {"completion": {"debounce_ms": 0, "prefetch": False, "candidates": 1}}
     for key, value in options.items():
         section, dot, name = key.partition(".")
         if dot:
-            changed.setdefault(section, {})[name] = int(value) if value.isdigit() else value  # type: ignore[assignment]
+            changed.setdefault(section, {})[name] = int(value) if value.isdigit() else value
     values: dict[str, Any] = {name: replace(getattr(settings, name), **part) for name, part in changed.items()}
     return replace(settings, **values)

@@ -192,7 +192,7 @@ def test_a_completion_item_has_the_form_that_every_editor_inserts_whole() -> Non
     assert item.filter_text == "are"
     assert item.text_edit is None
     assert item.insert_text_format is types.InsertTextFormat.PlainText
-    assert item.preselect
+    assert (item.preselect, item.sort_text) == (False, "~")
 
 
 def test_the_arguments_of_explain() -> None:

@@ -31,7 +31,7 @@ from tests.support.sessions import (
     write_files,
 )
 
-NO_DEBOUNCE = {"completion": {"debounce_ms": 0}}
+NO_DEBOUNCE = {"completion": {"debounce_ms": 0, "prefetch": False, "candidates": 1}}
 CART_END = "def total(items):\n    return "
 
 
@@ -99,7 +99,7 @@ async def test_completion_for_a_client_without_inline_completion(shop: Path) -> 
         answer = await client.result("textDocument/completion", at(uri, 1, 13))
         assert answer["isIncomplete"] is True
         item = answer["items"][0]
-        assert (item["insertText"], item["filterText"], item["preselect"]) == ("sum(items)", "su", True)
+        assert (item["insertText"], item["filterText"], item["preselect"]) == ("sum(items)", "su", False)
         assert "textEdit" not in item
 
 

@@ -36,7 +36,11 @@ def inline_item(
 
 
 def completion_item(item: CompletionItemData) -> types.CompletionItem:
-    """A completion item in the one form that every editor inserts whole: plain text that replaces the typed word."""
+    """A completion item in the one form that every editor inserts whole: plain text that replaces the typed word.
+
+    It stands behind what the language's own server offers, and is never chosen beforehand: Enter must not take it by
+    accident where the other server's first item was meant.
+    """
     documentation = types.MarkupContent(types.MarkupKind.Markdown, item.documentation) if item.documentation else None
     return types.CompletionItem(
         label=item.label,
@@ -46,8 +50,8 @@ def completion_item(item: CompletionItemData) -> types.CompletionItem:
         insert_text=item.insert_text,
         insert_text_format=types.InsertTextFormat.PlainText,
         filter_text=item.typed_word,
-        sort_text="0",
-        preselect=True,
+        sort_text="~",
+        preselect=False,
     )
 
 
@@ -95,6 +99,8 @@ def cost(value: Cost) -> dict[str, Any]:
         "evaluatedByRegion": dict(value.evaluated_by_region),
         "hidden": value.hidden,
         "generated": value.generated,
+        "guessed": value.guessed,
+        "guessedRight": value.guessed_right,
         "exact": value.exact,
         "early": value.early,
         "queuedMs": value.queued_ms,

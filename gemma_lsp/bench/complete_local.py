@@ -1,0 +1,64 @@
+"""An engine client over a driver: the engine's own runs on the caller's thread, where probabilities can be read too.
+
+Blocks its event loop while it computes, which suits a bench that asks one thing after another. No early prompts, no
+queue, no deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from gemma_lsp.bench.driver import Driver
+from gemma_lsp.engine.client import GenerateOptions
+from gemma_lsp.engine.messages import Cost, Delta, Finished, Generate, ModelInfo, Progress, StatusReport
+from gemma_lsp.prompt.segments import Prompt, Segment
+
+
+class DriverClient:
+    """Implements `EngineClient`. `last`: the prompt that was asked last, to read probabilities behind it."""
+
+    def __init__(self, driver: Driver, model: ModelInfo) -> None:
+        self._driver, self._model = driver, model
+        self.last: Prompt = ()
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model, always loaded."""
+        return self._model
+
+    async def ready(self) -> ModelInfo:
+        """The model."""
+        return self._model
+
+    async def count(self, segments: Sequence[Segment]) -> list[int]:
+        """Tokens of each segment."""
+        return [len(self._driver.backend.tokenize(segment.visible, segment.special)) for segment in segments]
+
+    async def generate(
+        self, workspace: str, prompt: Prompt, options: GenerateOptions
+    ) -> AsyncIterator[Delta | Finished]:
+        """The whole answer in one piece, as a queue of one would give it."""
+        self.last = prompt
+        request = Generate(
+            id="",
+            workspace=workspace,
+            prompt=(),
+            max_tokens=options.max_tokens,
+            stop=options.stop,
+            sampling=options.sampling,
+            heal=options.heal,
+        )
+        enough = options.enough or (lambda text: False)
+        yield self._driver.answer(workspace, prompt, request, enough)
+
+    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+        """Makes the prompt resident."""
+        evaluated = self._driver.bring(workspace, prompt, exact=True)
+        return Finished(id="", text="", reason="done", cost=Cost(evaluated=evaluated))
+
+    async def status(self) -> StatusReport:
+        """Nothing is queued."""
+        return StatusReport(id="", model=self._model, resident={}, queued=0, running="")
+
+    async def close(self) -> None:
+        """The driver's owner closes it."""

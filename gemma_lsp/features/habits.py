@@ -1,0 +1,58 @@
+"""What is known of the person who types, for all workspaces of a session. Event loop only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from gemma_lsp.config.schema import CompletionSettings
+from gemma_lsp.engine.messages import Cost
+from gemma_lsp.features.feedback import Feedback, Offers, Tally
+from gemma_lsp.features.rhythm import Rhythm
+
+PROSE_CHANCE = 0.2  # of the first token, below which nothing is said in a string or a comment unasked; guessed
+
+
+class Habits:
+    """Rhythm, feedback and costs. Without a known feedback it begins anew, and nothing is ever read or written here."""
+
+    def __init__(self, feedback: Feedback | None = None) -> None:
+        self.rhythm = Rhythm()
+        self.feedback = feedback or Feedback()
+        self.tally = Tally()
+
+    def offers(self) -> Offers:
+        """What is on the screen in one workspace."""
+        return Offers(self.feedback)
+
+    def pause_s(self, settings: CompletionSettings) -> float:
+        """How long to wait for another key before the model is asked."""
+        if not settings.adaptive:
+            return settings.debounce_ms / 1000
+        return self.rhythm.pause_ms(settings.debounce_ms) * self.feedback.tuning.pause / 1000
+
+    def least_chance(self, settings: CompletionSettings, *, in_prose: bool) -> float:
+        """How probable the first token of a suggestion must be that nobody asked for."""
+        learnt = self.feedback.tuning.least_chance if settings.adaptive else 0.0
+        return max(learnt, PROSE_CHANCE if in_prose else 0.0)
+
+    def asked(self, *, ahead: bool) -> None:
+        """The model is asked."""
+        self.tally.asked, self.tally.ahead = self.tally.asked + (not ahead), self.tally.ahead + ahead
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """While the model is asked, or something is prepared for."""
+        self.tally.running += 1
+        try:
+            yield
+        finally:
+            self.tally.running -= 1
+
+    def paid(self, cost: Cost) -> None:
+        """The model has answered."""
+        tally = self.tally
+        tally.evaluated += cost.evaluated
+        tally.generated += cost.generated
+        tally.guessed += cost.guessed
+        tally.guessed_right += cost.guessed_right

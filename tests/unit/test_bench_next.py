@@ -1,0 +1,116 @@
+"""Next-line tasks over a tiny git history and the fake backend: what is asked, what is shown, what is measured."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gemma_lsp.bench.complete import Completed, NextOptions, run_next
+from gemma_lsp.bench.complete_history import Scene, file_alone
+from gemma_lsp.bench.complete_local import DriverClient
+from gemma_lsp.bench.complete_next import Asked, next_lines
+from gemma_lsp.bench.complete_types import Arm
+from gemma_lsp.bench.driver import Driver
+from gemma_lsp.bench.editing import Editing, TokenCounter
+from gemma_lsp.bench.history import read_history
+from gemma_lsp.cli import app
+from gemma_lsp.engine.client import GenerateOptions
+from gemma_lsp.generate.answers import gather
+from gemma_lsp.prompt.segments import Region, Segment
+from tests.support.scoring import ScoringFake, load, silent
+
+RATES = "LIMIT = 30\n\n\ndef rate(kg):\n    base = kg * 2\n    return base\n"
+MORE = RATES + "\n\ndef quote(kg):\n    price = rate(kg) + 1\n    return price\n"
+USER = "from rates import quote\n\n\ndef show(kg):\n    print(quote(kg))\n"
+VERSIONS = ({"rates.py": RATES, "use.py": ""}, {"rates.py": MORE}, {"use.py": USER})
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three commits: a module, a function more in it, a user of both."""
+    root = tmp_path_factory.mktemp("rates")
+
+    def git(*args: str) -> None:
+        names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
+
+    git("init", "-q")
+    for number, files in enumerate(VERSIONS):
+        for path, content in files.items():
+            (root / path).write_text(content)
+        git("add", "-A")
+        git("commit", "-q", "-m", f"step {number}")
+    return root
+
+
+def script_of(history: Path, *, seed: int = 0, n: int = 0) -> list[Asked]:
+    return next_lines(read_history(history), n=n, seed=seed)
+
+
+def test_a_task_is_a_half_typed_hunk(history: Path) -> None:
+    """The cursor stands on an empty line; the truth and what upstream wrote behind it stand nowhere."""
+    seen = set()
+    for seed in range(12):
+        for asked in script_of(history, seed=seed):
+            for task in asked.tasks:
+                content = task.text.content
+                assert content[task.offset] == "\n"
+                assert content[: task.offset].endswith("\n")
+                assert asked.commit.hunks[task.hunk].inserted.count(task.truth) == 1
+                assert task.truth not in content
+                seen.add(task.truth)
+    assert "    price = rate(kg) + 1" in seen
+    assert "from rates import quote" not in seen  # nothing can be known about a file's first line
+
+
+def test_the_same_seed_asks_the_same(history: Path) -> None:
+    """Tasks are chosen by the seed, and every commit stays in the script."""
+    assert script_of(history, seed=3) == script_of(history, seed=3)
+    assert [len(asked.tasks) for asked in script_of(history)] == [1, 1]
+    assert sum(len(asked.tasks) for asked in script_of(history, n=1)) == 1
+
+
+def test_both_contexts_are_asked_and_measured(history: Path, tmp_path: Path) -> None:
+    """The repository is seen in one arm only; a second run with the same results measures nothing anew."""
+    options = NextOptions(repo=history, n_ctx=4096, json_to=tmp_path / "out.json")
+    found = run_next(options, load, silent)
+    assert [(row.arm, row.nll is not None) for row in found.rows] == [(Arm.REPO, True), (Arm.FILE, True)] * 2
+    assert {c.what for c in found.comparisons} == {"nll", "similarity", "exact"}
+    by_arm = {row.arm: row.prompt for row in found.rows if "use.py" in row.task}
+    assert by_arm[Arm.REPO] > by_arm[Arm.FILE]
+    again: Completed = run_next(options, load, silent)
+    assert again.rows == found.rows
+
+
+def test_the_file_alone_is_shown_in_its_own_order(history: Path) -> None:
+    """Without a repository nothing is taken out of the file."""
+    read = read_history(history)
+    driver = Driver(ScoringFake(n_ctx=4096, n_slice=64))
+    editing = Editing(read, driver.backend.info, TokenCounter(driver.backend.tokenize))
+    scene = Scene(driver=driver, client=DriverClient(driver, driver.backend.info), editing=editing)
+    task = script_of(history)[0].tasks[0]
+    resident = file_alone(scene, task)
+    assert resident.hole is not None
+    assert resident.hole.span.start == 0
+    assert resident.head() == editing.frame.head
+
+
+async def test_an_answer_of_the_driver_is_the_engines() -> None:
+    """It stops where it was told to, at the limit, or where it is enough."""
+    driver = Driver(ScoringFake(n_ctx=1024, n_slice=64, script={"say: ": "one two\nthree"}))
+    client = DriverClient(driver, driver.backend.info)
+    prompt = (Segment(Region.REQUEST, "say: "),)
+    answer = await gather(client, "w", prompt, GenerateOptions(stop=("\n",)))
+    assert (answer.text, answer.reason) == ("one two", "stop")
+    assert (await gather(client, "w", prompt, GenerateOptions(max_tokens=3))).text == "one"
+    assert client.last == prompt
+
+
+def test_the_command_wants_one_source_of_tasks() -> None:
+    """Neither both nor none."""
+    done = CliRunner().invoke(app, ["bench", "complete"])
+    assert done.exit_code == 2
+    assert "either" in done.output

@@ -1,0 +1,45 @@
+"""How deep a new line stands, where the lines around it leave no choice."""
+
+from __future__ import annotations
+
+import pytest
+
+from gemma_lsp.generate.indentation import certain_indent
+from gemma_lsp.syntax.context import cursor_context
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.text import Text
+
+
+def indent_at(code: str, path: str = "a.py") -> int | None:
+    offset = code.index("$0")
+    text = Text(code.replace("$0", ""))
+    parsed = parse(path, text)
+    return certain_indent(parsed, cursor_context(parsed, text.position(offset)), offset)
+
+
+@pytest.mark.parametrize(
+    ("code", "indent"),
+    [
+        ("def f():\n$0\n", 4),
+        ("def f():\n    for x in y:\n$0\n    return 1\n", 8),
+        ("def f(a,\n      b):\n$0\n", 4),
+        ("def f():\n$0\n    return 1\n", 4),
+        ("def f():\n    for x in y:\n$0\n            go()\n", 8),
+        ("def f():\n    x = 1\n$0\n        go()\n", 4),
+        ("def f():\n  x = 1\n$0\n    go()\n", 2),
+        ("def f():\n    x = 1\n$0\n    return x\n", None),
+        ("def f():\n    if a:\n        x = 1\n$0\n    return x\n", None),
+        ("x = [\n    1,\n$0\n        2,\n]\n", None),
+        ('"""A:\n$0\n    b\n"""\n', None),
+        ("def f():\n    x = $0\n        go()\n", None),
+        ("$0\n", None),
+    ],
+)
+def test_the_lines_around_say_how_deep(code: str, indent: int | None) -> None:
+    """Under a header, and above what is deeper than the line before; else it is open."""
+    assert indent_at(code) == indent
+
+
+def test_other_languages_are_left_alone() -> None:
+    """A colon means nothing there."""
+    assert indent_at("a:\n$0\n    b\n", "a.txt") is None
