@@ -10,6 +10,7 @@ export interface Answer {
   title: string;
   thinking: string;
   text: string; // the words so far, or in the end the whole document
+  whole: boolean; // the document has come, and the server remembers what was said
   state: State;
 }
 
@@ -18,6 +19,7 @@ export interface Shown {
   title: string;
   thinking: string;
   html: string;
+  whole: boolean;
   state: State;
 }
 
@@ -34,9 +36,10 @@ export class Conversation {
     return this.answers.map(shown);
   }
 
-  /** The answer with this id will be shown below the others. */
-  expectFollowUp(id: string): void {
+  /** The answer with this id will be shown below the others. Returns the one that the server can go on from. */
+  expectFollowUp(id: string): string | undefined {
     this.following.add(id);
+    return this.answers.findLast((one) => one.whole)?.id;
   }
 
   /** Takes a message; returns the answer that it changed. Messages of forgotten answers are left out. */
@@ -60,6 +63,9 @@ export class Conversation {
 
   /** The server is gone: nothing more comes. */
   abandon(why: string): void {
+    for (const answer of this.answers) {
+      answer.whole = false; // the next server remembers none of them
+    }
     for (const answer of this.answers.filter((one) => one.state === "answering")) {
       answer.state = "failed";
       answer.text += `${answer.text === "" ? "" : "\n\n"}${why}`;
@@ -70,7 +76,7 @@ export class Conversation {
     if (!this.following.delete(id)) {
       this.answers = [];
     }
-    const answer: Answer = { id, title, thinking: "", text: "", state: "answering" };
+    const answer: Answer = { id, title, thinking: "", text: "", whole: false, state: "answering" };
     this.answers.push(answer);
     return answer;
   }
@@ -78,8 +84,8 @@ export class Conversation {
 
 /** An answer as the panel draws it. */
 export function shown(answer: Answer): Shown {
-  const html = answer.state === "answering" || answer.state === "failed" ? renderPartial(answer.text) : renderWhole(answer.text);
-  return { id: answer.id, title: answer.title, thinking: answer.thinking, html, state: answer.state };
+  const { id, title, thinking, whole, state } = answer;
+  return { id, title, thinking, html: whole ? renderWhole(answer.text) : renderPartial(answer.text), whole, state };
 }
 
 function finish(answer: Answer, message: Extract<ExplainMessage, { done: true }>): void {
@@ -87,8 +93,11 @@ function finish(answer: Answer, message: Extract<ExplainMessage, { done: true }>
   if (message.error !== undefined) {
     answer.state = "failed";
     answer.text = message.error;
-  } else {
-    answer.state = message.cancelled ? "stopped" : "done";
-    answer.text = message.markdown ?? "";
+    return;
+  }
+  answer.state = message.cancelled ? "stopped" : "done";
+  if (message.markdown !== undefined) {
+    answer.text = message.markdown; // a stopped answer may have none: then the words so far stay
+    answer.whole = true;
   }
 }

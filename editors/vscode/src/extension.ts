@@ -23,10 +23,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       bar.update(status);
       setContext("modelLoaded", status.model !== null);
     },
-    onRunning: (running) => {
+    onRunning: (running, why) => {
       setContext("running", running);
       if (!running) {
-        bar.stopped();
+        bar.stopped(why);
         panel.abandon();
       }
     },

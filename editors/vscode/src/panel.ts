@@ -121,8 +121,7 @@ export class Panel implements vscode.Disposable {
 
   private follow(question: string): void {
     const id = randomBytes(8).toString("hex");
-    this.conversation.expectFollowUp(id);
-    this.requests.ask(question, id, this.conversation.last?.id);
+    this.requests.ask(question, id, this.conversation.expectFollowUp(id));
   }
 
   private html(webview: vscode.Webview): string {

@@ -29,7 +29,8 @@ const ours: StaticFeature = {
 
 /** What the rest of the extension learns from the server. */
 export interface Listener {
-  onRunning(running: boolean): void;
+  /** `why`: what keeps it from running, if something does. */
+  onRunning(running: boolean, why?: string): void;
   onStatus(status: Status): void;
   onExplain(message: ExplainMessage): void;
 }
@@ -127,7 +128,9 @@ export class Server implements vscode.Disposable {
     } catch (error) {
       this.client = undefined;
       this.log.error(`the server did not start: ${error}`);
-      void this.offer(`gemma-lsp: ${found.path} does not start as a language server; the log says why.`);
+      const message = `gemma-lsp: ${found.path} does not start as a language server; the log says why.`;
+      this.listener.onRunning(false, message);
+      void this.offer(message);
       return;
     }
     this.listener.onRunning(true);
@@ -155,7 +158,9 @@ export class Server implements vscode.Disposable {
     if (this.crashes.length < MAX_CRASHES) {
       setTimeout(() => void this.start(), RESTART_AFTER_MS);
     } else {
-      void this.offer("gemma-lsp: the server ended unexpectedly several times and is not started again; the log says why.");
+      const message = "gemma-lsp: the server ended unexpectedly several times and is not started again; the log says why.";
+      this.listener.onRunning(false, message);
+      void this.offer(message);
     }
   }
 
@@ -176,6 +181,13 @@ export class Server implements vscode.Disposable {
         },
       },
       middleware: {
+        executeCommand: async (command, args, next) => {
+          try {
+            return await next(command, args);
+          } catch (error) {
+            this.log.info(`${command}: ${error}`); // stopped with the server, or the server has said what is wrong
+          }
+        },
         workspace: {
           configuration: (params) => params.items.map(() => explicitSettings(this.extension)),
         },
@@ -198,10 +210,12 @@ export class Server implements vscode.Disposable {
   private complain(wrongPath: string | undefined): void {
     if (wrongPath !== undefined) {
       const message = `gemma-lsp: the setting gemma-lsp.server.path names no executable file: ${wrongPath}`;
+      this.listener.onRunning(false, message);
       void vscode.window.showErrorMessage(message, "Open Setting").then((choice) => choice && openSetting());
       return;
     }
     const message = `gemma-lsp: the server is not installed here. Run ${INSTALL} and then "gemma-lsp: Restart the Server".`;
+    this.listener.onRunning(false, message);
     void vscode.window.showWarningMessage(message, "Copy Command", "Restart").then(async (choice) => {
       if (choice === "Copy Command") {
         await vscode.env.clipboard.writeText(INSTALL);

@@ -5,6 +5,7 @@ import type { Status } from "./protocol";
 import { statusText, type StatusText } from "./statusText";
 
 const STOPPED: StatusText = { text: "$(circle-slash) gemma", details: ["The server does not run."], isError: true };
+const STARTING: StatusText = { text: "$(sync~spin) gemma: starting", details: ["The server is being started."], isError: false };
 
 const ACTIONS: { label: string; command: string }[] = [
   { label: "$(comment-discussion) Ask about the repository...", command: "gemma-lsp.askQuestion" },
@@ -16,12 +17,12 @@ const ACTIONS: { label: string; command: string }[] = [
 
 export class StatusBar implements vscode.Disposable {
   private readonly item = vscode.window.createStatusBarItem("gemma-lsp.status", vscode.StatusBarAlignment.Right, 100);
-  private said = STOPPED;
+  private said = STARTING;
 
   constructor() {
     this.item.name = "gemma-lsp";
     this.item.command = "gemma-lsp.showStatus";
-    this.draw(STOPPED);
+    this.draw(STARTING);
     this.item.show();
   }
 
@@ -29,8 +30,9 @@ export class StatusBar implements vscode.Disposable {
     this.draw(statusText(status));
   }
 
-  stopped(): void {
-    this.draw(STOPPED);
+  /** `why`: what keeps the server from running. */
+  stopped(why?: string): void {
+    this.draw(why === undefined ? STOPPED : { ...STOPPED, details: [why.replace(/^gemma-lsp: /, "")] });
   }
 
   /** The details as a list, with what one may want to do about them. */

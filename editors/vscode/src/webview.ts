@@ -64,7 +64,7 @@ function fill(made: HTMLElement, answer: Shown): void {
   const part = (name: string): HTMLElement => made.querySelector<HTMLElement>(`:scope > ${name}`)!;
   made.dataset["state"] = answer.state;
   part("h1").textContent = answer.title;
-  part("h1").hidden = answer.state === "done" || answer.state === "stopped"; // the document has its own
+  part("h1").hidden = answer.whole; // the document has its own
   part("details").hidden = answer.thinking === "";
   part("details").querySelector("pre")!.textContent = answer.thinking;
   part("article").innerHTML = answer.html; // made by markdown-it with HTML off; the page's policy allows no script

@@ -29,7 +29,7 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
   });
 
   test("the reading of the repository is seen", async () => {
-    await bench.until(async () => /gemma: (reading|indexing|loading)/.test(await bench.status()), "progress");
+    await bench.until(async () => /gemma: reading/.test(await bench.status()), "progress");
     await bench.picture("progress");
     await bench.untilReady();
   });
@@ -52,7 +52,8 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
       return now !== ghost && now !== "" && ghost.endsWith(now) ? now : undefined;
     }, "the rest of the ghost text");
     await bench.keys("Escape");
-    assert.ok((await bench.saved(FILE)).includes(`    return box.${ghost.slice(0, ghost.length - rest.length)}\n`));
+    const accepted = ghost.slice(0, ghost.length - rest.length);
+    assert.ok((await bench.saved(FILE)).trimEnd().endsWith(`    return box.${accepted}`.trimEnd()));
   });
 
   test("an explanation streams beside the editor, and its link opens the file", async () => {
@@ -111,7 +112,8 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
     await bench.watchLine("return box.");
     await bench.type(along, KEY_MS);
     const frames = await bench.stopWatching();
-    assert.deepEqual(frames, [`return box.${ghost}`.trimEnd()]);
+    assert.ok(frames[0].startsWith(`return box.${along}`));
+    assert.deepEqual(frames.filter((line) => !line.startsWith(frames[0])), []); // it may grow, and nothing else
   });
 
   test("completions are turned off and on", async () => {

@@ -2,7 +2,8 @@
 // with the real default model, and a copy of the sample repository. One call of `open` makes all of it anew.
 
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -64,6 +65,7 @@ export const SERVER_SETTINGS = {
   "gemma-lsp.explain.max_tokens": 160,
   "gemma-lsp.explain.thinking_tokens": 0,
   "gemma-lsp.diagnostics.enabled": "off",
+  "gemma-lsp.engine.nice": 0, // the browser must not starve it
 };
 
 /** The server as it is, and the real one with an engine whose words are written in tests/editors/scripted_server.py. */
@@ -96,14 +98,13 @@ export async function open({ settings = {}, server = REAL, environment = {}, pre
   const executable = path.join(folder, "bin", "gemma-lsp");
   mkdirSync(path.dirname(executable));
   if (server !== undefined) {
-    writeFileSync(executable, `#!/bin/sh\necho $$ >> '${pidFile}'\n${server}\n`);
+    writeFileSync(executable, `#!/bin/sh\n[ "$1" = serve ] && echo $$ >> '${pidFile}'\n${server}\n`);
     chmodSync(executable, 0o755);
   }
   const data = path.join(folder, "data");
-  mkdirSync(path.join(data, "User"), { recursive: true });
   const own = { "gemma-lsp.server.path": server === undefined ? "" : executable };
-  const all = { ...QUIET, ...SERVER_SETTINGS, ...own, ...settings };
-  writeFileSync(path.join(data, "User", "settings.json"), JSON.stringify(all, undefined, 1));
+  writeSettings(path.join(data, "User"), QUIET);
+  writeSettings(path.join(data, "Machine"), { ...SERVER_SETTINGS, ...own, ...settings }); // code-server is a remote machine
   const closing = [() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })];
   const close = async () => {
     for (const each of closing.splice(0).reverse()) {
@@ -113,11 +114,16 @@ export async function open({ settings = {}, server = REAL, environment = {}, pre
   try {
     const url = await startCodeServer(folder, repository, data, environment, closing);
     const page = await openPage(url, repository, closing);
-    return new Workbench({ page, repository, pidFile, data, close });
+    return new Workbench({ page, folder, repository, pidFile, close });
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function writeSettings(folder, settings) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, "settings.json"), JSON.stringify(settings, undefined, 1));
 }
 
 async function openPage(url, repository, closing) {
@@ -243,11 +249,13 @@ export class Workbench {
   }
 
   activeTab() {
-    return this.page.locator(".editor-group-container.active .tab.active .label-name").first().textContent({ timeout: 500 }).catch(() => "");
+    const tab = this.page.locator(".editor-group-container.active .tab.active").first();
+    return tab.getAttribute("data-resource-name", { timeout: 500 }).catch(() => "");
   }
 
   status() {
-    return this.page.locator(".part.statusbar").textContent({ timeout: 2000 }).then((text) => text.replaceAll("\u00a0", " "));
+    const items = this.page.locator(".part.statusbar .statusbar-item");
+    return items.allTextContents().then((texts) => texts.join(" | ").replaceAll("\u00a0", " "));
   }
 
   async untilReady() {
@@ -288,11 +296,14 @@ export class Workbench {
     return this.read(relative);
   }
 
-  /** Puts the file back as it was, without asking. */
+  /** Opens the file anew, as it is in the sample repository. */
   async revert(relative) {
     await this.keys("Escape", "Escape", "Control+1");
     await this.openFile(relative);
-    await this.command("File: Revert File");
+    await this.command("View: Revert and Close Editor");
+    await this.until(async () => (await this.activeTab()) !== path.basename(relative), `${relative} to be closed`);
+    copyFileSync(path.join(ROOT, "fixtures", "parcels", relative), path.join(this.repository, relative));
+    await this.openFile(relative);
   }
 
   /** The servers that were started, the oldest first. */
@@ -363,12 +374,11 @@ export class Workbench {
     return undefined;
   }
 
+  /** The end of what the engine wrote; the server's own lines go to the output channel, which keeps no file here. */
   log() {
-    try {
-      return execFileSync("sh", ["-c", `find '${this.data}' -name '*gemma-lsp*.log' | xargs tail -n 25`], { encoding: "utf8" });
-    } catch {
-      return "";
-    }
+    const folder = path.join(this.folder, "run");
+    const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".log")) : [];
+    return files.map((name) => readFileSync(path.join(folder, name), "utf8").slice(-4000)).join("\n");
   }
 
   async picture(name) {
