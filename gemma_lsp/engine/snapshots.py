@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 import tempfile
+import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 MAGIC = b"gemma-lsp kv 1\n"
 SIZE = struct.Struct("<Q")
 PER_WORKSPACE = 4  # branches of one repository that are kept side by side
+_ABANDONED_S = 3600.0
 WORTH = 256  # tokens that a restore must save; reading a file is not free
 
 
@@ -78,6 +80,7 @@ class SnapshotStore:
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
+        self._sweep()
 
     def best(self, workspace: str, wanted: Sequence[Wanted], trunk: Emptied, policy: Policy) -> Header | None:
         """The snapshot from which the fewest tokens would be left to evaluate, if it saves enough."""
@@ -139,6 +142,13 @@ class SnapshotStore:
         """Whether this very trunk is on disk."""
         runs = _rows(ledger)
         return (self._folder / f"{digest_text(self._identity + workspace + json.dumps(runs))}.kv").exists()
+
+    def _sweep(self) -> None:
+        """Removes what a killed process left half-written; a file that is being written now is younger."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob("*.tmp"):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
 
     def _tidy(self, workspace: str) -> None:
         """Least recently used first: beyond the workspace's number, then beyond the budget."""

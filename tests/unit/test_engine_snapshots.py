@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 import threading
+import time
 from array import array
 from pathlib import Path
 
@@ -189,3 +193,44 @@ def test_the_folder_is_its_users_alone(tmp_path: Path) -> None:
     folder = tmp_path / "snapshots"
     SnapshotStore(folder, "me", BUDGET)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+WRITER = """
+import sys
+from array import array
+from pathlib import Path
+from gemma_lsp.engine.snapshots import SnapshotStore
+from gemma_lsp.kv.ledger import Ledger
+store = SnapshotStore(Path(sys.argv[1]), "engine", 1 << 30)
+print("ready", flush=True)
+n = 0
+while True:
+    ledger = Ledger(0)
+    ledger.append(f"chunk {n}", "body", array("i", range(1000)))
+    store.save("w", ledger, bytes([n % 256]) * 3_000_000)
+    n += 1
+"""
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_whole_snapshots_only(tmp_path: Path) -> None:
+    """Killed at any moment, over and over: what has a snapshot's name is one, and the rest goes with time."""
+    for n in range(8):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout
+        assert process.stdout.readline().strip() == b"ready"
+        time.sleep(0.03 + 0.011 * n)  # the moment of the kill is what is tried out
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+        store = SnapshotStore(tmp_path, "engine", BUDGET)
+        headers = store.headers()
+        assert len(headers) == len(list(tmp_path.glob("*.kv")))
+        for header in headers:
+            loaded = store.load(header)
+            assert loaded is not None
+            assert len(loaded.state) == 3_000_000
+    left = list(tmp_path.glob("*.tmp"))
+    for path in left:
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
+    SnapshotStore(tmp_path, "engine", BUDGET)
+    assert not list(tmp_path.glob("*.tmp"))
