@@ -27,6 +27,13 @@ const ours: StaticFeature = {
   clear: () => undefined,
 };
 
+/** Logs what it would show: what a person must know is said here, once and in our words. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
 /** What the rest of the extension learns from the server. */
 export interface Listener {
   /** `why`: what keeps it from running, if something does. */
@@ -113,7 +120,7 @@ export class Server implements vscode.Disposable {
     }
     this.path = found.path;
     this.log.info(`starting ${found.path}`);
-    const client = new LanguageClient(
+    const client: LanguageClient = new QuietClient(
       "gemma-lsp",
       "gemma-lsp",
       { command: found.path, args: ["serve"], options: { cwd: this.extension.extensionPath } },

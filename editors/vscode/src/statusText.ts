@@ -46,8 +46,9 @@ function details(status: Status, error: string): string[] {
   if (last !== null) {
     const { reused, prompt, evaluated, generated, totalMs } = last.cost;
     const share = prompt > 0 ? Math.round((100 * reused) / prompt) : 0;
-    const cost = `${share}% of ${count(prompt)} tokens were resident, ${count(evaluated)} read, ${count(generated)} written`;
-    lines.push(`Last answer (${last.kind}): ${cost}, ${(totalMs / 1000).toFixed(1)} s`);
+    const cost = `${share}% of ${count(prompt)} tokens resident, ${count(evaluated)} read, ${count(generated)} written`;
+    const kind = last.kind === "inlineCompletion" ? "ghost text" : last.kind;
+    lines.push(`Last answer (${kind}): ${cost}, ${(totalMs / 1000).toFixed(1)} s`);
   }
   lines.push(`Server: ${status.version}`);
   return lines;

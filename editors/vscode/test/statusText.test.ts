@@ -54,5 +54,5 @@ test("what is wrong comes first", () => {
 test("what the last answer reused", () => {
   const cost = { prompt: 10_000, reused: 9_900, evaluated: 100, generated: 24, totalMs: 1234 };
   const { details } = statusText({ ...status, lastAnswer: { kind: "explain", reason: "", cost } });
-  assert.ok(details.includes("Last answer (explain): 99% of 10,000 tokens were resident, 100 read, 24 written, 1.2 s"));
+  assert.ok(details.includes("Last answer (explain): 99% of 10,000 tokens resident, 100 read, 24 written, 1.2 s"));
 });

@@ -81,9 +81,9 @@ class Editor:
         self.until(lambda: text in self.nvim.screen.text(), limit_s)
 
     def until_ready(self) -> None:
-        """Waits until the repository is resident."""
+        """Waits until the repository of the current file is resident."""
         ask = """
-            local client = vim.lsp.get_clients({ name = 'gemma_lsp' })[1]
+            local client = vim.lsp.get_clients({ name = 'gemma_lsp', bufnr = 0 })[1]
             local answer = client and client:request_sync('gemma-lsp/status', {}, 5000, 0)
             local here = answer and answer.result and answer.result.workspaces[1]
             return here and here.state == 'ready'"""

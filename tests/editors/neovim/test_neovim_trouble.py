@@ -109,6 +109,7 @@ def test_a_file_outside_every_workspace(nvim: Editor, tmp_path: Path) -> None:
     alone.write_text("import math\n\n\n")
     nvim.open(alone)
     nvim.until(lambda: nvim.lua("return #vim.lsp.get_clients({ bufnr = 0 })") == 1)
+    nvim.until_ready()
     nvim.keys(f"Go{AREA}")
     assert nvim.until(nvim.ghost).strip()
     assert nvim.messages() == ""

@@ -62,7 +62,7 @@ export const SERVER_SETTINGS = {
   "gemma-lsp.index.budget_tokens": 1200,
   "gemma-lsp.completion.deadline_ms": 120_000,
   "gemma-lsp.completion.max_tokens": 24,
-  "gemma-lsp.explain.max_tokens": 160,
+  "gemma-lsp.explain.max_tokens": 80,
   "gemma-lsp.explain.thinking_tokens": 0,
   "gemma-lsp.diagnostics.enabled": "off",
   "gemma-lsp.engine.nice": 0, // the browser must not starve it
@@ -130,9 +130,17 @@ async function openPage(url, repository, closing) {
   const browser = await chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM });
   closing.push(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  await page.addInitScript(rememberMessages);
   await page.goto(`${url}/?folder=${repository}`);
   await page.locator(".explorer-folders-view .monaco-list-row").first().waitFor({ timeout: LIMIT_MS });
   return page;
+}
+
+/** Runs in the page: keeps each message that was ever shown, because they go away by themselves. */
+function rememberMessages() {
+  window.said_ = new Set();
+  const look = () => document.querySelectorAll(".notification-list-item-message").forEach((one) => one.textContent && window.said_.add(one.textContent));
+  new MutationObserver(look).observe(document, { childList: true, subtree: true });
 }
 
 async function startCodeServer(folder, repository, data, environment, closing) {
@@ -262,8 +270,9 @@ export class Workbench {
     await this.until(async () => /gemma: \d/.test(await this.status()), "the repository to be resident");
   }
 
+  /** Every message that was shown, even if it has gone. */
   notifications() {
-    return this.page.locator(".notification-list-item-message").allTextContents();
+    return this.page.evaluate(() => [...(window.said_ ?? [])]);
   }
 
   /** The ghost text as it is drawn; "" if there is none. */
