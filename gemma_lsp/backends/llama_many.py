@@ -162,9 +162,12 @@ class ManyClient:
         self._take(job, self._sampled(job, n_last))
 
     def _share(self, job: _Job) -> int:
-        """Gives the job the longest beginning of its prompt that some sequence holds; its length in tokens."""
+        """Gives the job the longest beginning of its prompt that some sequence holds; its length in tokens.
+
+        A windowed cache forgets beginnings, so nothing of it is shared.
+        """
         best, shared = -1, 0
-        for seq, held in self._held.items():
+        for seq, held in self._held.items() if not self._model.n_swa else ():
             n = _common(held, job.prompt[:-1])
             best, shared = (seq, n) if n > shared else (best, shared)
         if best == job.seq:

@@ -25,6 +25,7 @@ _RUN = (
     "import os, sys\n"
     "root = os.getcwd()\n"
     "sys.path[:0] = [os.path.join(root, 'src'), root]\n"
+    "os.environ['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] = '1'\n"
     "import pytest\n"
     "code = pytest.main(['-q', '-x', '-p', 'no:cacheprovider', '-o', 'addopts=', *{tests!r}])\n"
     "assert code == 0, code\n"

@@ -14,7 +14,8 @@ _INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)")
 _LINE_NUMBER = re.compile(r"\blines?\s+(\d+)(?:\s*(?:-|to|and)\s*(\d+))?", re.IGNORECASE)
 _FENCE = re.compile(r"(?ms)^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$")
 _SHORT_BLOCK = 3  # lines; a longer block or run of numbers is all of the code and names no line
-_LEAST = 0.6  # of a line that a quote must hold to be one of that line; guessed
+_LEAST = 0.6  # of a line that a quote must hold to be one of that line, and of the quote that is the line; guessed
+_LEAST_QUOTE = 4  # characters; less is found everywhere
 
 
 def parses(code: str) -> bool:
@@ -53,8 +54,9 @@ def named_lines(words: str, code: Sequence[str]) -> frozenset[int]:
         quotes += lines if len(lines) <= _SHORT_BLOCK else []
     keys = [_squeezed(line) for line in code]
     for quote in quotes:
-        key = _squeezed(re.sub(r"^\s*\d+ \| ?", "", quote))
-        found |= {n for n, line in enumerate(keys) if line and len(key) >= 4 and _quotes(key, line)}
+        said = " ".join(re.sub(r"^\s*\d+ \| ?", "", quote).split())
+        key = _squeezed(said)
+        found |= {n for n, line in enumerate(keys) if len(said) >= _LEAST_QUOTE and _quotes(key, line)}
     for first, last in _LINE_NUMBER.findall(_FENCE.sub("", words)):
         numbers = range(int(first), int(last or first) + 1)
         found |= {n - 1 for n in numbers if 0 < n <= len(code) and len(numbers) <= _SHORT_BLOCK}
@@ -67,7 +69,8 @@ def names_change(words: str, code: Sequence[str], changed: Collection[int]) -> b
 
 
 def _quotes(key: str, line: str) -> bool:
-    return line in key or (key in line and len(key) >= _LEAST * len(line))
+    short, long = sorted((key, line), key=len)
+    return bool(short) and short in long and len(short) >= _LEAST * len(long)
 
 
 def _squeezed(line: str) -> str:

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def explain_command(
     tasks: Annotated[
-        Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Buggy functions with tests, JSON lines.")
-    ],
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Buggy functions with tests, JSON lines."),
+    ] = None,
+    repo: Annotated[
+        Path | None, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Or real fixes.")
+    ] = None,
+    rev: Annotated[list[str] | None, typer.Option(metavar="SHA", help="A commit that fixes something; again.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="So many of the tasks; 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Which ones are drawn.")] = 0,
     parts: Annotated[str, typer.Option(help="What is measured, with commas: fix, explain, raw.")] = "fix,explain,raw",
@@ -35,6 +40,10 @@ def explain_command(
     from gemma_lsp.cli import console
     from gemma_lsp.cli.engines import settings_for
 
+    if (tasks is None) == (repo is None and not rev) or (repo is None) != (not rev):
+        raise typer.BadParameter("give --tasks FILE, or --repo DIR with one --rev SHA or more", param_hint="--tasks")
+    if tasks is None:
+        return _upstream(repo or Path(), tuple(rev or ()), model, n_ctx, json_to)
     options = ExplainOptions(
         tasks=tasks,
         n=sample,
@@ -49,6 +58,44 @@ def explain_command(
     with console.stderr().status("starting") as status:
         report = run_explain(options, many_for(model, together), lambda text: status.update(text))
     print_explain(console.stdout(), report)
+
+
+def _upstream(repo: Path, revs: tuple[str, ...], model: str, n_ctx: int, json_to: Path | None) -> None:
+    from gemma_lsp.bench.explain_upstream import UpstreamOptions, run_upstream
+    from gemma_lsp.cli import console
+    from gemma_lsp.cli.engines import settings_for
+
+    options = UpstreamOptions(repo=repo, revs=revs, n_ctx=n_ctx, json_to=json_to, settings=settings_for(Path.cwd()))
+    with console.stderr().status("starting") as status:
+        found = run_upstream(options, many_for(model, 1), lambda text: status.update(text))
+    print_upstream(console.stdout(), found)
+
+
+def print_upstream(out: Console, found: dict[str, Any]) -> None:
+    """A line for each fix, then the shares."""
+    from gemma_lsp.bench.explain_types import told_share
+    from gemma_lsp.cli import console
+
+    heads = ("commit", "definition", "named", "offered", "same place", "passes")
+    rows = [
+        (
+            row["id"],
+            row["symbol"],
+            _yes(row["names"]),
+            _yes(row["offered"]),
+            f"{row['touches']} of {len(row['changed'])}",
+            _yes(row["passes"]) if row["tells"] else "no test tells",
+        )
+        for row in found["rows"]
+    ]
+    console.print_table(out, heads, rows)
+    for name, value in found["sums"].items():
+        told = told_share(value) if isinstance(value, dict) else value
+        out.print(f"{name.replace('_', ' ')}: {told}", soft_wrap=True)
+
+
+def _yes(value: bool | None) -> str:
+    return "yes" if value else "no"
 
 
 def many_for(model: str, together: int) -> Connect:

@@ -145,7 +145,7 @@ class Tally:
     def to_json(self) -> dict[str, object]:
         """For `gemma-lsp/status`; docs/protocol.md lists the members."""
         return {
-            "answers": dict(sorted(self.answers.items())),
+            "answers": {_camel(reason): n for reason, n in sorted(self.answers.items())},
             "asked": self.asked,
             "askedAhead": self.ahead,
             "running": self.running,
@@ -154,3 +154,8 @@ class Tally:
             "guessed": self.guessed,
             "guessedRight": self.guessed_right,
         }
+
+
+def _camel(reason: str) -> str:
+    first, *more = reason.split()
+    return "".join((first, *(word.capitalize() for word in more)))

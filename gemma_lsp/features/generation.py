@@ -6,6 +6,7 @@ Deliberately not here: whether to ask at all (`inline`), and who shares an answe
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from gemma_lsp.generate.stops import Extent, Shape, cut, final_cut, shape_for
 from gemma_lsp.prompt.completion_tails import completion_tail, fills
 from gemma_lsp.syntax.context import CursorContext, cursor_context
 from gemma_lsp.syntax.parse import parse
+from gemma_lsp.syntax.pieces import statement_starts
 from gemma_lsp.syntax.types import ParsedFile
 from gemma_lsp.text import Position, Text
 
@@ -150,7 +152,7 @@ def _result(answer: Answer, spot: Spot) -> Remembered:
         text = _whole_part(text, spot.shape)
         if "\n" not in text:
             filters = tuple(accept for accept in ALL if accept is not still_parses)
-    around = Around(before=spot.before, after=spot.after, parses=_parses(spot.parsed))
+    around = Around(before=spot.before, after=spot.after, parses=_parses(spot))
     kept = run_filters(text, around, filters)
     return Remembered("", kept.reason) if isinstance(kept, Dropped) else Remembered(kept, "model")
 
@@ -161,6 +163,14 @@ def _whole_part(text: str, shape: Shape) -> str:
     return lines or re.sub(r"\w+\Z", "", text) or text
 
 
-def _parses(parsed: ParsedFile) -> Callable[[str], bool]:
-    """Whether a text of this file has no syntax error; text of other languages never has."""
-    return lambda content: not parse(parsed.path, Text(content)).error_spans
+def _parses(spot: Spot) -> Callable[[str], bool]:
+    """Whether a text of this file has no syntax error around the cursor; text of other languages never has.
+
+    Only the statement around it and its neighbours are read: a whole file of 5,000 lines takes a quarter of a second.
+    """
+    content = spot.text.content
+    starts = statement_starts(content) if spot.parsed.language == "python" else [0, len(content)]
+    at = bisect_right(starts, spot.offset) - 1
+    first, last = starts[max(0, at - 1)], starts[min(len(starts) - 1, at + 2)]
+    behind = len(content) - last
+    return lambda whole: not parse(spot.path, Text(whole[first : len(whole) - behind])).error_spans

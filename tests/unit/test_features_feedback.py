@@ -145,6 +145,17 @@ def test_what_is_not_wanted_comes_later_and_only_when_sure(useful: int, pause: f
     assert (tuning.pause, tuning.least_chance) == (pause, chance)
 
 
+def test_what_completions_cost_is_told_as_json() -> None:
+    """Reasons are names as the protocol's are."""
+    habits = Habits()
+    habits.tally.answers["typed along"] += 2
+    habits.asked(ahead=True)
+    with habits.running():
+        told = habits.tally.to_json()
+    assert (told["answers"], told["asked"], told["askedAhead"], told["running"]) == ({"typedAlong": 2}, 0, 1, 1)
+    assert habits.tally.running == 0
+
+
 def test_learning_can_be_switched_off() -> None:
     """Then the settings count as they are; prose is left alone all the same."""
     habits = Habits(fed(0, 100))

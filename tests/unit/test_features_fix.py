@@ -52,6 +52,7 @@ async def test_a_small_model_does_not_see_what_it_would_copy(offset: int | None)
     ctx = replace(ctx, resident=ctx.resident.with_index(ctx.index, focus))
     proposal = await fixed(ctx)
     assert proposal.after.content == CONTRACT + RIGHT + BELOW
+    assert proposal.label == "Write total anew, as its docstring says"
     (asked,) = engine.asked
     shown = "".join(segment.visible for segment in asked.prompt)
     assert "weight += parcel.weight" not in shown
@@ -75,6 +76,7 @@ async def test_a_larger_model_sees_the_code_first() -> None:
     engine = chat(SEEN)
     proposal = await fixed(started(engine, Trust(reviews=True)))
     assert len(engine.asked) == 1
+    assert proposal.label == "Fix this bug in total"
     assert proposal.after.content == CONTRACT + BODY.replace("weight = 1", "weight = 0") + BELOW
     engine = chat(SAME, RIGHT + "```")
     proposal = await fixed(started(engine, Trust(reviews=True)))

@@ -83,7 +83,8 @@ def _unseen(target: Target, request: ExplainRequest, rewrite: Rewrite) -> Unseen
         after="The implementation",
         opening=opening,
     )
-    return Unseen(rewrite=contract, span=Span(below, max(below, target.span.end)))
+    label = f"Write {target.name} anew, as its docstring says"
+    return Unseen(label=label, rewrite=contract, span=Span(below, max(below, target.span.end)))
 
 
 def rewritten(code: str, target: Target) -> tuple[Edit, ...]:

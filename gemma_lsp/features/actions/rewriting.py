@@ -28,8 +28,12 @@ _SPARE_TOKENS = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """Another way to ask: with `span` of the file's text masked out of everything that the model is shown."""
+    """Another way to ask: with `span` of the file's text masked out of everything that the model is shown.
 
+    `label` is what a person is told that the edit is.
+    """
+
+    label: str
     rewrite: Rewrite
     span: Span
 
@@ -85,29 +89,29 @@ async def propose_once(ctx: FeatureContext, task: Task, manner: Manner) -> Propo
 
 
 async def _proposed(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manner) -> Proposal:
-    first = task.unseen if task.unseen is not None and task.unseen_first else None
-    spoken = await _ask_in(ctx, task, first, hearer, manner)
+    way = task.unseen if task.unseen_first else None
+    spoken = await _ask_in(ctx, task, way, hearer, manner)
     code = _code(spoken)
     try:
-        return await _proposal(task, code, spoken)
+        return await _proposal(_labelled(task, way), code, spoken)
     except Unusable as complaint:
-        again = await _ask_again(ctx, task, Attempt(code=code, complaint=str(complaint)), hearer, manner, complaint)
+        failed, unchanged = Attempt(code=code, complaint=str(complaint)), isinstance(complaint, Unchanged)
+    if way is not None:
+        way = None  # the other way may help
+    elif unchanged and task.unseen is not None:
+        way = task.unseen
+    else:
+        task = replace(task, rewrite=replace(task.rewrite, failed=failed))
+    again = await _ask_in(ctx, task, way, hearer, manner)
     again = replace(again, cost=sum_costs(spoken.cost, again.cost))
     try:
-        return await _proposal(task, _code(again), again)
+        return await _proposal(_labelled(task, way), _code(again), again)
     except Unusable as complaint:
         raise EditError(f"the model's answer is of no use here: {complaint}; nothing was changed") from None
 
 
-async def _ask_again(
-    ctx: FeatureContext, task: Task, failed: Attempt, hearer: Hearer, manner: Manner, complaint: Unusable
-) -> Spoken:
-    """In the other way, where that may help; else with the complaint."""
-    if task.unseen is not None and task.unseen_first:
-        return await _ask_in(ctx, task, None, hearer, manner)
-    if task.unseen is not None and isinstance(complaint, Unchanged):
-        return await _ask_in(ctx, task, task.unseen, hearer, manner)
-    return await _ask(ctx, replace(task.rewrite, failed=failed), hearer, manner)
+def _labelled(task: Task, way: Unseen | None) -> Task:
+    return replace(task, label=way.label) if way is not None else task
 
 
 async def _ask_in(ctx: FeatureContext, task: Task, way: Unseen | None, hearer: Hearer, manner: Manner) -> Spoken:
