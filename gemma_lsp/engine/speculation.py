@@ -21,7 +21,7 @@ _PATIENCE = 200  # guesses not tried after which costs are measured again; each 
 _WEIGHT = 4.0  # guesses that the first estimate counts for
 _MEMORY = 0.98  # of what happened before, after each guess
 _BOUNDS = (4, 6, 10, 18)  # tokens of agreement: the estimates are kept apart
-_FIRST = (0.45, 0.6, 0.75, 0.85, 0.92)  # measured on this project's own source: how often one more token agrees
+_FIRST = (0.53, 0.68, 0.76, 0.85, 0.91)  # one more token agrees so often in pluggy's own source
 
 
 class Speculation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -76,7 +76,8 @@ class Feedback:
 @dataclass(slots=True)
 class _Offer:
     origin: Origin
-    text: str
+    texts: tuple[str, ...]  # to choose from
+    text: str  # the one that it looks like
     since: float
     there: int = 0  # characters of it that stand in the file
     kept: int = 0  # of these, those that came in pieces
@@ -90,16 +91,16 @@ class Offers:
         self._clock = clock
         self._offers: dict[str, _Offer] = {}
 
-    def show(self, origin: Origin, text: str) -> None:
-        """This is offered now. What is left of the same suggestion is no new one."""
+    def show(self, origin: Origin, texts: Sequence[str]) -> None:
+        """These are offered now, the best first. What is left of the same suggestion is no new one."""
         old = self._offers.get(origin.path)
         if old is not None:
             typed = old.origin.typed_to(origin)
-            if typed is not None and typed + text == old.text:
+            if typed is not None and typed + texts[0] == old.text:
                 return
             if typed != "":  # a later answer for the same place only takes the earlier one's
                 self.gone(origin.path)
-        self._offers[origin.path] = _Offer(origin, text, self._clock())
+        self._offers[origin.path] = _Offer(origin, tuple(texts), texts[0], self._clock())
 
     def edited(self, path: str, content: str) -> None:
         """The file reads like this now."""
@@ -107,9 +108,11 @@ class Offers:
         if offer is None:
             return
         there = offer.origin.inserted(content)
-        if there is None or not (offer.text.startswith(there) or there.startswith(offer.text)):
+        fits = [t for t in offer.texts if there is not None and (t.startswith(there) or there.startswith(t))]
+        if there is None or not fits:
             self.gone(path)
             return
+        offer.text = max(fits, key=lambda text: min(len(text), len(there)))
         grown = min(len(there), len(offer.text)) - offer.there
         offer.there += grown
         offer.kept = max(0, offer.kept + grown) if grown > 1 or grown < 0 else offer.kept

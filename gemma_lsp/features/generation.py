@@ -16,10 +16,10 @@ from gemma_lsp.features.context import FeatureContext, cursor_place, nearby, pla
 from gemma_lsp.features.memory import Origin, Outcome, Remembered
 from gemma_lsp.generate.answers import Answer, gather
 from gemma_lsp.generate.filters import ALL, Around, Dropped, run_filters, still_parses
-from gemma_lsp.generate.indentation import certain_indent
+from gemma_lsp.generate.indentation import certain_beginning
 from gemma_lsp.generate.presets import COMPLETION
 from gemma_lsp.generate.stops import Extent, Shape, cut, final_cut, shape_for
-from gemma_lsp.prompt.completion_tails import completion_tail, fills
+from gemma_lsp.prompt.completion_tails import completion_prompt, fills
 from gemma_lsp.syntax.context import CursorContext, cursor_context
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.syntax.pieces import statement_starts
@@ -98,8 +98,9 @@ async def generate(
     The first candidate is remembered, also where there is nothing to say. Cancelling the task stops the engine.
     """
     elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
-    lead = _lead(spot)
-    tail = completion_tail(ctx.frame, replace(place, before=place.before + lead))
+    lead = certain_beginning(spot.parsed, spot.context, spot.offset)
+    read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere)
+    tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead))
     near = place_in(spot.path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)
     near = replace(near, before=near.before + lead)
     settings = ctx.settings.completion
@@ -111,18 +112,17 @@ async def generate(
         heal=tail.heal,
         deadline_ms=AHEAD_MS if ask.ahead else ask.deadline_ms or settings.deadline_ms,
         supersedes=f"inline {ctx.workspace} {spot.path}",
-        early=() if ask.ahead else (*ctx.frame.head, *completion_tail(ctx.frame, near).segments),
+        early=() if ask.ahead else completion_prompt(ctx.frame, (), near).segments,
         early_over=EARLY_OVER,
         enough=lambda text: cut(lead + text, spot.shape) is not None,
     )
-    prompt = (*ctx.resident.head(), *elsewhere, *tail.segments)
     habits = ctx.memory.habits
     habits.asked(ahead=ask.ahead)
     if lead:
         on_text(lead)
     with habits.running():
-        answer = await gather(ctx.engine, ctx.workspace, prompt, options, on_text)
-    answer = replace(answer, text=lead + answer.text)
+        answer = await gather(ctx.engine, ctx.workspace, tail.segments, options, on_text)
+    answer = replace(answer, text=lead + answer.text if answer.text.strip() else "")
     habits.paid(answer.cost)
     if answer.unwanted:
         return Outcome(result=Remembered("", answer.reason), cost=answer.cost, unwanted=True)
@@ -134,13 +134,6 @@ async def generate(
     if result.text:
         ctx.memory.completions.suggested(origin_of(ctx, spot), result.text)
     return Outcome(result=result, cost=answer.cost)
-
-
-def _lead(spot: Spot) -> str:
-    """The indentation that is certain and not typed yet: the model goes on behind it."""
-    indent = certain_indent(spot.parsed, spot.context, spot.offset)
-    line = spot.shape.line_before
-    return " " * (indent - len(line)) if indent is not None and not line.strip(" ") else ""
 
 
 def _result(answer: Answer, spot: Spot) -> Remembered:

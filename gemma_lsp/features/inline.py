@@ -21,10 +21,6 @@ from gemma_lsp.features.prefetch import prefetch
 from gemma_lsp.generate.answers import sum_costs
 from gemma_lsp.text import Position, Span
 
-OTHERWISE = 2  # further beginnings that are tried unasked
-CANNOT_STAND = frozenset({"does not parse", "stands below", "repeats the line above", "wrong indentation"})
-"""Reasons to drop a text that say nothing about whether another one would be wanted here."""
-
 _CLOSES = re.compile(r"""[\s)>}\]"'`]*[:{;,]?\s*""")  # the rest of a line in the middle of which one still completes
 _SENTENCE = re.compile(r"\w[,;:]? +[\w'-]+[.!?]\s*\Z")  # two words at least: a path or a name is none
 TYPED_ALONG, KNOWN, MODEL = "typed along", "known", "model"
@@ -73,7 +69,7 @@ async def inline_completion(ctx: FeatureContext, request: InlineRequest) -> Inli
         answer = await _with_alternatives(ctx, spot, answer, started)
     ctx.memory.habits.tally.answers[answer.reason] += 1
     if answer.items:
-        ctx.memory.offers.show(origin_of(ctx, spot), answer.items[0].text)
+        ctx.memory.offers.show(origin_of(ctx, spot), [item.text for item in answer.items])
     elif answer.reason != "superseded":
         ctx.memory.offers.gone(spot.path)
     return answer
@@ -106,26 +102,9 @@ async def _first(ctx: FeatureContext, spot: Spot, request: InlineRequest, ticket
     outcome = await run.outcome("")
     if outcome is None or outcome.unwanted:
         return _nothing(request, outcome.result.reason if outcome else "superseded", run.claim())
-    cost = run.claim()
-    if outcome.result.reason in CANNOT_STAND:
-        outcome, cost = await _otherwise(ctx, spot, outcome, cost)
     if not outcome.result.text:
-        return _nothing(request, outcome.result.reason, cost)
-    return _new(ctx, request, spot, outcome.result.text, MODEL, cost)
-
-
-async def _otherwise(ctx: FeatureContext, spot: Spot, first: Outcome, cost: Cost | None) -> tuple[Outcome, Cost | None]:
-    """The next best beginnings, where the best one led to what cannot stand here; remembered in its place."""
-    for rank in range(1, 1 + OTHERWISE):
-        work = partial(generate, ctx, spot, Ask(rank=rank))
-        outcome = await ctx.memory.generations.start(origin_of(ctx, spot), work).outcome("")
-        if outcome is None or outcome.unwanted:
-            break
-        cost = sum_costs(cost, outcome.cost) if cost else outcome.cost
-        if outcome.result.text:
-            ctx.memory.completions.put(key_of(ctx, spot), outcome.result)
-            return outcome, cost
-    return first, cost
+        return _nothing(request, outcome.result.reason, run.claim())
+    return _new(ctx, request, spot, outcome.result.text, MODEL, run.claim())
 
 
 def _fits(outcome: Outcome, typed: str) -> bool:

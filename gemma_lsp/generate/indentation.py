@@ -1,13 +1,37 @@
-"""How deep a new line must stand, where the lines around it leave one answer only. Pure; any thread."""
+"""What is certain of a new line before a model is asked: its depth, and the name that the code below waits for.
+
+Said only where the lines around it leave one answer. Pure; any thread.
+"""
 
 from __future__ import annotations
 
 import re
 
+from gemma_lsp.generate.missing import beginning_of
 from gemma_lsp.syntax.context import CursorContext, indent_unit
 from gemma_lsp.syntax.types import ParsedFile
+from gemma_lsp.text import Text
 
 _HEADER = re.compile(r":\s*(?:#.*)?\Z")
+
+
+def certain_beginning(parsed: ParsedFile, context: CursorContext, offset: int) -> str:
+    """What the cursor's blank line must begin with and does not yet; "" where nothing is certain."""
+    text = parsed.text
+    position = text.position(offset)
+    line = text.line(position.line)
+    if parsed.language != "python" or line.strip() or context.in_string or context.in_comment or context.in_brackets:
+        return ""
+    certain = certain_indent(parsed, context, offset)
+    above, below = _neighbours(text, position.line)
+    is_header = _indent(below) > _indent(above) and not _HEADER.search(above)
+    depth = certain if certain is not None else min(_indent(above), _indent(below))
+    missing = "" if is_header else beginning_of(text.content, position.line, depth)
+    if not missing and certain is None:
+        return ""
+    typed = line[: position.column]
+    wanted = " " * depth + missing
+    return wanted[len(typed) :] if wanted.startswith(typed) else ""
 
 
 def certain_indent(parsed: ParsedFile, context: CursorContext, offset: int) -> int | None:
@@ -23,8 +47,7 @@ def certain_indent(parsed: ParsedFile, context: CursorContext, offset: int) -> i
         return None
     if context.block_start:
         return context.indent
-    above = next((line for n in range(at - 1, -1, -1) if (line := text.line(n)).strip()), "")
-    below = next((line for n in range(at + 1, text.n_lines) if (line := text.line(n)).strip()), "")
+    above, below = _neighbours(text, at)
     step = _indent(below) - _indent(above)
     if step <= 0 or above.lstrip().startswith("#"):
         return None
@@ -32,6 +55,13 @@ def certain_indent(parsed: ParsedFile, context: CursorContext, offset: int) -> i
     if _HEADER.search(above):
         return _indent(above) + unit if step in (unit, 2 * unit) else None
     return _indent(below) - unit if step == unit else None
+
+
+def _neighbours(text: Text, line: int) -> tuple[str, str]:
+    """The nearest lines above and below that hold something."""
+    above = next((content for n in range(line - 1, -1, -1) if (content := text.line(n)).strip()), "")
+    below = next((content for n in range(line + 1, text.n_lines) if (content := text.line(n)).strip()), "")
+    return above, below
 
 
 def _indent(line: str) -> int:

@@ -7,7 +7,7 @@ what becomes of the answer (generate). Pure; any thread. What each form was chos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_lsp.prompt.frame import FILE_MARK, Frame, file_header
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
@@ -43,6 +43,18 @@ def completion_tail(frame: Frame, place: Place) -> CompletionTail:
     if fills(frame):
         return _fim_tail(frame, place)
     return _chat_tail(frame, place) if frame.chat else _plain_tail(place)
+
+
+def completion_prompt(frame: Frame, read: Prompt, place: Place) -> CompletionTail:
+    """The whole prompt as one: the frame, what is read before the code at the cursor, the tail.
+
+    A model that fills gaps does it best with nothing before the gap; where there is nothing to read it gets that.
+    """
+    tail = completion_tail(frame, place)
+    if fills(frame) and not read:
+        gap = next(i for i, s in enumerate(tail.segments) if s.special and s.text == frame.fim["prefix"])
+        return replace(tail, segments=tail.segments[gap:])
+    return replace(tail, segments=(*frame.head, *read, *tail.segments))
 
 
 def fills(frame: Frame) -> bool:

@@ -37,7 +37,7 @@ def clock() -> Clock:
 @pytest.fixture
 def offers(clock: Clock) -> Offers:
     found = Offers(Feedback(), clock)
-    found.show(Origin(path="a.py", before=BEFORE, after=AFTER, files={}), SHOWN)
+    found.show(Origin(path="a.py", before=BEFORE, after=AFTER, files={}), [SHOWN])
     clock.now += 1
     return found
 
@@ -99,7 +99,7 @@ def test_an_edit_elsewhere_in_the_file_is_a_rejection(offers: Offers) -> None:
 def test_what_nobody_could_read_is_not_counted(clock: Clock) -> None:
     """It was gone with the next key."""
     offers = Offers(Feedback(), clock)
-    offers.show(Origin(path="a.py", before=BEFORE, after=AFTER, files={}), SHOWN)
+    offers.show(Origin(path="a.py", before=BEFORE, after=AFTER, files={}), [SHOWN])
     clock.now += 0.1
     assert put(offers, "m") == {}
 
@@ -107,8 +107,16 @@ def test_what_nobody_could_read_is_not_counted(clock: Clock) -> None:
 def test_what_is_left_of_a_suggestion_is_no_new_one(offers: Offers, clock: Clock) -> None:
     """Editors ask again with every key."""
     put(offers, "su")
-    offers.show(Origin(path="a.py", before=BEFORE + "su", after=AFTER, files={}), SHOWN[2:])
+    offers.show(Origin(path="a.py", before=BEFORE + "su", after=AFTER, files={}), [SHOWN[2:]])
     assert put(offers, SHOWN) == {"shown": 1, "accepted": 1}
+
+
+def test_any_of_several_to_choose_from_can_be_accepted(clock: Clock) -> None:
+    """Of two that begin alike the one that is there."""
+    offers = Offers(Feedback(), clock)
+    offers.show(Origin(path="a.py", before=BEFORE, after=AFTER, files={}), [SHOWN, "max(", "max(a, b)"])
+    assert put(offers, "max(a, b)") == {"shown": 1, "accepted": 1}
+    assert kept(offers) == len("max(a, b)")
 
 
 def test_closing_the_file_ends_it(offers: Offers) -> None:

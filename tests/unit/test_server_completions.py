@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gemma_lsp.features.tally_file import TallyFile
-from tests.support import raw_client
+from gemma_lsp.server.run import serve
 from tests.support.raw_client import RawClient
 from tests.support.scripted import Asked, ScriptedEngine
 from tests.support.sessions import FILES, between, inline_at, open_file, quiet, started_in, write_files
@@ -104,8 +104,8 @@ async def test_every_key_is_counted(shop: Path, engine: ScriptedEngine) -> None:
 @pytest.fixture
 def tally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TallyFile:
     """The file of a real server's session."""
-    file, serve = TallyFile(tmp_path / "state" / "completions.json"), raw_client.serve
-    monkeypatch.setattr(raw_client, "serve", lambda *args: serve(*args, tally_file=file))
+    file = TallyFile(tmp_path / "state" / "completions.json")
+    monkeypatch.setattr("tests.support.raw_client.serve", lambda *args: serve(*args, tally_file=file))
     return file
 
 
