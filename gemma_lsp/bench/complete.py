@@ -21,6 +21,7 @@ from gemma_lsp.bench.complete_types import Comparison, Row
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import Editing, TokenCounter
 from gemma_lsp.bench.history import read_history
+from gemma_lsp.bench.llama_server import LlamaServer, ServerOptions, find_llama_server
 from gemma_lsp.bench.run import Load, LoadOptions
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.backend import tail_room
@@ -33,9 +34,11 @@ CELLS = 2  # contexts that the two trunks with their masked cells fit into
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteOptions:
-    """What is measured. `sample` 0 takes all tasks."""
+    """What is measured. `sample` 0 takes all tasks; `model` is the file, for llama-server at `against`."""
 
     tasks: Path
+    model: str = ""
+    against: Path | None = None
     sample: int = 0
     seed: int = 0
     n_ctx: int = 4096
@@ -106,7 +109,16 @@ async def _infill(options: CompleteOptions, tasks: list[InfillTask], load: Load,
     try:
         model = await client.ready()
         store = Store(options.json_to, _about(options, model))
-        await infill(Asker(client=client, model=model), tasks, store, say)
+        asker = Asker(client=client, model=model)
+        if options.against is None:
+            await infill(asker, tasks, store, say)
+        else:
+            program = find_llama_server(options.against)
+            server_options = ServerOptions(
+                program=program, model=options.model, n_ctx=options.n_ctx, threads=model.threads
+            )
+            with LlamaServer(server_options) as server:
+                await infill(asker, tasks, store, say, server)
     finally:
         await client.close()
     notes = tuple(note for note in (missing_limits(),) if note)

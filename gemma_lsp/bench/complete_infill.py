@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from gemma_lsp.bench.child import Limits, run_python
-from gemma_lsp.bench.complete_ask import Asker, Said
+from gemma_lsp.bench.complete_ask import RAW_TOKENS, Asker, Said
 from gemma_lsp.bench.complete_score import (
     breaks,
     first_line,
@@ -18,6 +19,8 @@ from gemma_lsp.bench.complete_score import (
 from gemma_lsp.bench.complete_store import Store
 from gemma_lsp.bench.complete_tasks import PATH, InfillTask
 from gemma_lsp.bench.complete_types import Arm, Comparison, Row, compare
+from gemma_lsp.bench.llama_server import LlamaServer
+from gemma_lsp.engine.messages import Cost
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text
 
@@ -26,7 +29,13 @@ NAME = "solution"
 _LIMITS = Limits(wall_s=10.0, cpu_s=8)
 
 
-async def infill(asker: Asker, tasks: Sequence[InfillTask], store: Store, say: Callable[[str], None]) -> None:
+async def infill(
+    asker: Asker,
+    tasks: Sequence[InfillTask],
+    store: Store,
+    say: Callable[[str], None],
+    server: LlamaServer | None = None,
+) -> None:
     """Asks what the store does not know yet; each task is written when it is done."""
     for number, task in enumerate(tasks, 1):
         say(f"{number} of {len(tasks)}: {task.id}")
@@ -37,13 +46,15 @@ async def infill(asker: Asker, tasks: Sequence[InfillTask], store: Store, say: C
             invoked = not task.own_line  # on an empty line a completion comes by itself
             said = await asker.in_file(NAME, PATH, task.before, task.editor_after, invoked=invoked)
             rows.append(row_of(task, Arm.OURS, said, said.text))
+        if server is not None and not store.has(task.id, Arm.SERVER):
+            rows.append(server_row(task, server))
         if rows:
             store.put(rows, comparisons([*store.rows, *rows]))
 
 
 def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Ours against each way to cut the raw answer."""
-    found = (compare(rows, Arm.OURS, arm, "passed") for arm in RAW_ARMS)
+    found = (compare(rows, Arm.OURS, arm, "passed") for arm in (*RAW_ARMS, Arm.SERVER))
     return [comparison for comparison in found if comparison is not None]
 
 
@@ -52,6 +63,14 @@ def raw_rows(task: InfillTask, said: Said) -> Iterator[Row]:
     texts = (said.text, up_to_line_end(said.text), up_to_suffix(said.text, task.after))
     for arm, text in zip(RAW_ARMS, texts, strict=True):
         yield row_of(task, arm, said, text.removesuffix("\n") if task.own_line else text)
+
+
+def server_row(task: InfillTask, server: LlamaServer) -> Row:
+    """llama-server's own form of the prompt, and its own end."""
+    text, answered = server.infill(task.before, task.after, RAW_TOKENS)
+    said = Said(text=text, reason="llama-server", cost=Cost(evaluated=answered.evaluated, total_ms=answered.ms))
+    row = row_of(task, Arm.SERVER, said, text.removesuffix("\n") if task.own_line else text)
+    return replace(row, first_ms=None)
 
 
 def row_of(task: InfillTask, arm: str, said: Said, text: str) -> Row:

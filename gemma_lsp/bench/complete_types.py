@@ -21,6 +21,7 @@ class Arm(StrEnum):
     RAW = "raw, to its end"
     RAW_LINE = "raw, first line"
     RAW_SUFFIX = "raw, up to the suffix"
+    SERVER = "llama-server's /infill"
     REPO = "with the repository"
     FILE = "with the file alone"
 

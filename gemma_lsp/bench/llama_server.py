@@ -92,6 +92,17 @@ class LlamaServer:
         except (KeyError, TypeError) as error:
             raise LlamaServerError(f"llama-server answered {status}: {json.dumps(found)[:300]}") from error
 
+    def infill(self, before: str, after: str, n_predict: int) -> tuple[str, Answered]:
+        """What it writes between two texts, greedily, and what that took in all. Raises `LlamaServerError`."""
+        body = {"input_prefix": before, "input_suffix": after, "n_predict": n_predict, "temperature": 0.0}
+        start = time.perf_counter()
+        status, found = self._ask("POST", "/infill", {**body, "cache_prompt": True}, _ANSWER_S)
+        spent = 1000 * (time.perf_counter() - start)
+        try:
+            return str(found["content"]), Answered(int(found["timings"]["prompt_n"]), spent)
+        except (KeyError, TypeError) as error:
+            raise LlamaServerError(f"llama-server answered {status}: {json.dumps(found)[:300]}") from error
+
     def close(self) -> None:
         """Ends the process."""
         self._process.terminate()

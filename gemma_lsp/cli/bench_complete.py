@@ -29,6 +29,10 @@ def complete_command(
     context: Annotated[str, typer.Option(help="With --repo: repo, file, or both with a comma.")] = "repo,file",
     sample: Annotated[int, typer.Option(min=0, help="So many of the tasks, at random. 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="LLAMA_SERVER", exists=True, help="With --tasks: the program, or its folder."),
+    ] = None,
     model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=1024, help="Tokens of context.")] = 4096,
     json_to: Annotated[
@@ -39,13 +43,17 @@ def complete_command(
     from gemma_lsp.bench.complete import CompleteOptions, NextOptions, run_infill, run_next
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import loader_for
+    from gemma_lsp.cli.engines import find, settings_for
 
     if (tasks is None) == (repo is None):
         raise typer.BadParameter("give either a JSONL file of tasks or a git repository", param_hint="--tasks, --repo")
     load = loader_for(model, repo or Path.cwd())
     with console.stderr().status("starting") as status:
         if tasks is not None:
-            infilling = CompleteOptions(tasks=tasks, sample=sample, seed=seed, n_ctx=n_ctx, json_to=json_to)
+            path = str(find(settings_for(Path.cwd()), model).path)
+            infilling = CompleteOptions(
+                tasks=tasks, model=path, against=against, sample=sample, seed=seed, n_ctx=n_ctx, json_to=json_to
+            )
             found = run_infill(infilling, load, lambda text: status.update(text))
         elif repo is not None:
             nexts = NextOptions(

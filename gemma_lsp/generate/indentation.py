@@ -12,6 +12,7 @@ from gemma_lsp.syntax.context import CursorContext, indent_unit
 from gemma_lsp.syntax.types import ParsedFile
 from gemma_lsp.text import Text
 
+_LEAVES = re.compile(r"\s*(?:return|raise|break|continue|pass|\.\.\.)(?!\w)|\s*\S.*:\s*(?:return|raise|\.\.\.)")
 _HEADER = re.compile(r":\s*(?:#.*)?\Z")
 
 
@@ -26,7 +27,8 @@ def certain_beginning(parsed: ParsedFile, context: CursorContext, offset: int) -
     above, below = _neighbours(text, position.line)
     is_header = _indent(below) > _indent(above) and not _HEADER.search(above)
     depth = certain if certain is not None else min(_indent(above), _indent(below))
-    missing = "" if is_header else beginning_of(text.content, position.line, depth)
+    unreachable = _LEAVES.match(above) is not None and depth >= _indent(above)  # a header is missing that ends a block
+    missing = "" if unreachable else beginning_of(text.content, position.line, depth, header=is_header)
     if not missing and certain is None:
         return ""
     typed = line[: position.column]

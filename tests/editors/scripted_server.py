@@ -18,6 +18,9 @@ WRONG, RIGHT = "return weight * 3", "return weight * 4"
 WORDS = "It forgets the surcharge: every parcel costs too little."
 COMMAND = (sys.executable, "-P", "-m", "tests.editors.scripted_server")
 
+_OPENING = "```python\ndef rate("
+_FIX = f"{_OPENING}weight):\n    {RIGHT}\n```"
+_THOUGHTS = "<|channel>thought\nThree or four?\n<channel|>"
 _FINDING = {"quote": WRONG, "what": CLAIM, "why": "", "severity": "error", "confidence": 90}
 
 
@@ -27,11 +30,13 @@ def answer(asked: Asked) -> str:
     if '"findings"' in prompt[-3000:]:
         found = WRONG in prompt.rpartition("def rate(")[2]
         return json.dumps({"findings": [_FINDING] if found else []})
-    if prompt.rstrip().endswith("def rate("):
-        return f"weight):\n    {RIGHT}\n```"
+    if prompt.rstrip().endswith(_OPENING):
+        return _FIX.removeprefix(_OPENING)
+    if "Answer with one block of Python code" in prompt[-1000:]:
+        return f"{_THOUGHTS}{_FIX}"
     if (asked.options.supersedes or "").startswith("inline"):
         return "weight * 3\n"
-    return f"<|channel>thought\nThree or four?\n<channel|>{WORDS}"
+    return f"{_THOUGHTS}{WORDS}"
 
 
 if __name__ == "__main__":

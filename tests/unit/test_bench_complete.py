@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from gemma_lsp.bench.complete_infill import comparisons, infill
 from gemma_lsp.bench.complete_store import Store, StoreError
 from gemma_lsp.bench.complete_tasks import InfillTask, TaskError, read_tasks, sampled
 from gemma_lsp.bench.complete_types import Arm, Row, compare, mean, share, summed_up
+from gemma_lsp.bench.llama_server import LlamaServer, ServerOptions
 from gemma_lsp.cli.bench_complete import print_completed
 from gemma_lsp.generate.distance import distance
 from gemma_lsp.syntax.parse import parse
@@ -51,6 +53,44 @@ def test_a_task_is_a_program_with_a_gap(tmp_path: Path) -> None:
     assert (line.own_line, line.editor_after, line.truth) == (True, "\n    return n\n", "    n = sum(items)")
     assert (span.own_line, span.editor_after) == (False, "\n    return n\n")
     assert line.program(line.truth) == span.program(span.truth)
+
+
+SERVER = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def say(self, found):
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.say({"status": "ok"})
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = self.path == "/infill" and asked["input_prefix"].endswith("su") and asked["temperature"] == 0
+        self.say({"content": "m(items)" if right else "    pass\\n", "timings": {"prompt_n": 7}})
+    def log_message(self, *args):
+        pass
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+async def test_llama_server_is_an_arm_of_its_own(tmp_path: Path) -> None:
+    """Its answer is taken as it is, and compared with ours task by task."""
+    program = tmp_path / "llama-server"
+    program.write_text(f"#!{sys.executable}\n{SERVER}", "utf-8")
+    program.chmod(0o755)
+    engine = ScriptedEngine("x", " = sum(items)\n", "x", "m(items)\n")
+    store = Store(None, {})
+    with LlamaServer(ServerOptions(program=str(program), model="m", n_ctx=1024, threads=1)) as server:
+        asker = Asker(client=engine, model=scripted_model("fim"))
+        await infill(asker, tasks_at(tmp_path), store, lambda text: None, server)
+    theirs = [row for row in store.rows if row.arm == Arm.SERVER]
+    assert [(row.text, row.passed, row.evaluated) for row in theirs] == [("    pass", False, 7), ("m(items)", True, 7)]
+    found = {c.second: (c.only_first, c.only_second) for c in comparisons(store.rows)}
+    assert found[Arm.SERVER] == (1, 0)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -148,9 +188,7 @@ def test_results_are_kept_and_taken_up_again(tmp_path: Path) -> None:
 async def test_a_run_asks_once_and_tests_what_was_said(tmp_path: Path) -> None:
     """One raw answer is cut in three ways; a second run with the same results asks nothing."""
     tasks = tasks_at(tmp_path)
-    engine = ScriptedEngine(
-        "    n = sum(items)\n    return n\n", "n = sum(items)\n", "m(items)\n    retu", "m(items)\n"
-    )
+    engine = ScriptedEngine("    n = sum(items)\n    return n\n", " = sum(items)\n", "m(items)\n    retu", "m(items)\n")
     asker = Asker(client=engine, model=scripted_model("fim"))
     store = Store(tmp_path / "out.json", {"model": "scripted"})
     await infill(asker, tasks, store, lambda text: None)

@@ -82,7 +82,8 @@ export class Panel implements vscode.Disposable {
   /** Shows the panel without taking the focus. */
   private reveal(): void {
     if (this.panel !== undefined) {
-      this.panel.reveal(undefined, true);
+      const covers = this.panel.viewColumn === vscode.window.activeTextEditor?.viewColumn;
+      this.panel.reveal(covers ? vscode.ViewColumn.Beside : undefined, true);
       return;
     }
     const roots = [vscode.Uri.joinPath(this.extension, "dist"), vscode.Uri.joinPath(this.extension, "media")];

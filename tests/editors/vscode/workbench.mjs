@@ -49,6 +49,7 @@ const QUIET = {
   "telemetry.telemetryLevel": "off",
   "update.mode": "none",
   "window.menuBarVisibility": "hidden",
+  "workbench.editor.closeEmptyGroups": false,
   "workbench.colorTheme": "Default Dark Modern",
   "workbench.layoutControl.enabled": false,
   "workbench.secondarySideBar.defaultVisibility": "hidden",
