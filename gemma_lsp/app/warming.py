@@ -15,15 +15,16 @@ from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
 from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
-from gemma_lsp.engine.client import EngineClient
-from gemma_lsp.engine.messages import Finished, ModelInfo, Progress
+from gemma_lsp.engine.client import EngineClient, GenerateOptions
+from gemma_lsp.engine.messages import Finished, ModelInfo, Priority, Progress
 from gemma_lsp.prompt.frame import frame_for
-from gemma_lsp.prompt.layout import LayoutOptions
+from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, LayoutOptions
 
 IDLE_S = 5.0  # of quiet before a prompt that has become stale is laid out anew; guessed
 RETRY_S = 2.0
 RETRY_LIMIT_S = 60.0
 MIN_BODY = 256
+TELL_TOKENS = 512  # of changes that were not read yet, from which on they are read when nobody waits; guessed
 
 
 class Warming(Worker):
@@ -39,12 +40,15 @@ class Warming(Worker):
         self._touched = 0.0
         self._due, self._patient = True, False
         self._known: dict[str, int] = {}
+        self._told: frozenset[str] = frozenset()  # errata that were read without being asked about
 
     def touched(self) -> None:
         """Something was edited: look whether the prompt has become stale."""
         self._touched = asyncio.get_running_loop().time()
         if self._ws.resident is not None and self._ws.resident.stale and not self._due:
             self._due = self._patient = True
+            self.wake()
+        elif not self._due and self._untold():
             self.wake()
 
     def lay_out(self) -> None:
@@ -60,6 +64,7 @@ class Warming(Worker):
 
     async def _step(self) -> None:
         if not self._due:
+            await self._tell()
             return
         ws = self._ws
         ws.phase, ws.error = Phase.WAITING, ""
@@ -75,6 +80,27 @@ class Warming(Worker):
         await self._lay_out(client, model)
         await self._warm(client)
         self._retry_s = RETRY_S
+
+    def _untold(self) -> bool:
+        """Whether much was changed since the last reading that no answer has read either, as far as is known here."""
+        resident = self._ws.resident
+        if resident is None or self._ws.phase is not Phase.READY:
+            return False
+        fresh = (e.segment for e in resident.errata if e.segment.key not in self._told)
+        return sum(len(segment.visible) for segment in fresh) > TELL_TOKENS * BYTES_PER_TOKEN
+
+    async def _tell(self) -> None:
+        """Has changes read that are too many for an answer to wait for, and too few for a new layout."""
+        while self._untold() and not self._due:
+            await self._quiet()
+            resident = self._ws.resident
+            if resident is None or self._due:
+                return
+            client, _ = await self._engine.ready()
+            options = GenerateOptions(priority=Priority.WARM, max_tokens=0)
+            async for _event in client.generate(self._ws.key, resident.head(), options):
+                pass
+            self._told = frozenset(e.segment.key for e in resident.errata)
 
     def _failed(self, message: str) -> None:
         self._ws.phase, self._ws.error = Phase.FAILED, message
@@ -114,6 +140,7 @@ class Warming(Worker):
         used = {segment.key for segment in layout.segments}
         self._known = {key: n for key, n in self._known.items() if key in used}
         ws.start_resident(layout, index, frame)
+        self._told = frozenset()
         self._host.state_changed()
 
     async def _warm(self, client: EngineClient) -> None:

@@ -146,7 +146,8 @@ def compare(rows: Sequence[Row], first: str, second: str, what: str) -> Comparis
     above, below = a[drawn].mean(axis=1), b[drawn].mean(axis=1)
     ratio = None
     if b.mean() > 0:
-        ratio = _interval(float(a.mean() / b.mean()), above / np.maximum(below, 1e-9))
+        known = below > 0  # a sample in which the second arm got nothing has no ratio
+        ratio = _interval(float(a.mean() / b.mean()), above[known] / below[known])
     return Comparison(
         what=what,
         first=first,

@@ -5,6 +5,7 @@ Deliberately not here: whether to ask at all (`inline`), and who shares an answe
 
 from __future__ import annotations
 
+import asyncio
 import re
 from bisect import bisect_right
 from collections.abc import Callable
@@ -98,7 +99,7 @@ async def generate(
     The first candidate is remembered, also where there is nothing to say. Cancelling the task stops the engine.
     """
     elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
-    lead = certain_beginning(spot.parsed, spot.context, spot.offset)
+    lead = await asyncio.to_thread(certain_beginning, spot.parsed, spot.context, spot.offset)
     read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere)
     tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead))
     near = place_in(spot.path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)

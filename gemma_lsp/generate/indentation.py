@@ -27,8 +27,11 @@ def certain_beginning(parsed: ParsedFile, context: CursorContext, offset: int) -
     above, below = _neighbours(text, position.line)
     is_header = _indent(below) > _indent(above) and not _HEADER.search(above)
     depth = certain if certain is not None else min(_indent(above), _indent(below))
-    unreachable = _LEAVES.match(above) is not None and depth >= _indent(above)  # a header is missing that ends a block
-    missing = "" if unreachable else beginning_of(text.content, position.line, depth, header=is_header)
+    # Behind a line that leaves the block, or behind an empty one, what is missing may be the header of another block.
+    unreachable = _LEAVES.match(above) is not None and depth >= _indent(above)
+    least = 2 if depth <= indent_unit(parsed) else 1  # blank lines that stand between functions, and between methods
+    apart = all(n >= 0 and not text.line(n).strip() for n in range(position.line - least, position.line))
+    missing = "" if unreachable or apart else beginning_of(text.content, position.line, depth, header=is_header)
     if not missing and certain is None:
         return ""
     typed = line[: position.column]

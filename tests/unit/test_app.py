@@ -26,6 +26,7 @@ from gemma_lsp.engine.asking import AskingClient
 from gemma_lsp.engine.messages import Loading, Progress, Ready
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.layout import Form
+from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.text import PositionEncoding, Text
 from gemma_lsp.workspace.mirror import RawChange
 from tests.support.scripted import ScriptedEngine, scripted_model
@@ -405,6 +406,34 @@ async def test_a_prompt_that_has_become_stale_is_laid_out_again_when_it_is_quiet
     assert workspace.resident is not None
     assert workspace.resident.errata == ()
     await app.close()
+
+
+async def test_changes_too_many_to_wait_for_are_read_when_it_is_quiet(shop: Path) -> None:
+    """Else every answer would be given without the repository, until a new layout is due."""
+    write_files(shop, {f"shop/more{n}.py": f"def more{n}(weight):\n" + "    weight += 1\n" * 400 for n in range(6)})
+    engine = Reader()
+    app, workspace, _ = await running(shop, engine, idle_s=0.0)
+    (shop / "shop/rates.py").write_text("def rate(weight):\n    return weight * 4\n")
+    app.files_changed([shop / "shop/rates.py"])
+    await until(lambda: "weight * 4" in "".join(s.visible for s in _resident(workspace).head()))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not engine.asked  # a small change is told with the next question
+    (shop / "shop/new.py").write_text("def new(weight):\n" + "    weight -= 2\n" * 110)
+    app.files_changed([shop / "shop/new.py"])
+    await until(lambda: bool(engine.asked))
+    told = "".join(segment.visible for segment in engine.asked[0].prompt)
+    assert told.count("weight -= 2") == 110
+    assert engine.asked[0].options.max_tokens == 0
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(engine.asked) == len(engine.read) == 1
+    await app.close()
+
+
+def _resident(workspace: Workspace) -> Resident:
+    assert workspace.resident is not None
+    return workspace.resident
 
 
 async def test_a_new_layout_waits_for_the_answer_under_way(shop: Path) -> None:

@@ -133,6 +133,18 @@ def test_the_second_answer_costs_its_tail(asker: Asker) -> None:
     assert (done.cost.evaluated, done.cost.exact) == (5, True)
 
 
+def test_an_answer_of_no_tokens_reads_its_prompt(asker: Asker) -> None:
+    """So changes can be read ahead of the question about them."""
+    asker.ask(generate(asker, "1", "b:" + "body " * 20, "e:news ", max_tokens=0))
+    read = asker.final("1")
+    assert isinstance(read, Finished)
+    assert (read.text, read.cost.generated) == ("", 0)
+    asker.ask(generate(asker, "2", "b:" + "body " * 20, "e:news ", "r:say:"))
+    done = asker.final("2")
+    assert isinstance(done, Finished)
+    assert done.cost.evaluated == 4
+
+
 def test_a_stop_string_ends_the_answer_and_is_not_part_of_it(asker: Asker) -> None:
     """Not even a part of the stop string is streamed."""
     asker.ask(generate(asker, "1", "r:say:", stop=("o wo",)))

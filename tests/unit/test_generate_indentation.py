@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gemma_lsp.generate.indentation import certain_indent
+from gemma_lsp.generate.indentation import certain_beginning, certain_indent
 from gemma_lsp.syntax.context import cursor_context
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text
@@ -38,6 +38,30 @@ def indent_at(code: str, path: str = "a.py") -> int | None:
 def test_the_lines_around_say_how_deep(code: str, indent: int | None) -> None:
     """Under a header, and above what is deeper than the line before; else it is open."""
     assert indent_at(code) == indent
+
+
+@pytest.mark.parametrize(
+    ("code", "beginning"),
+    [
+        ("def f(a):\n$0\n    return total\n", "    total"),
+        ("def f(a):\n    $0\n    return total\n", "total"),
+        ("def f(a):\n    b = 1\n  $0\n    return b + c\n", "  c"),
+        ("def f(a):\n    b = 1\n$0\n    return a\n", ""),
+        ("def f(a):\n    b = 1\n$0\n        return b\n    return step(a)\n", "    def step("),
+        ("def f(a):\n    if a:\n        return 1\n$0\n        print(k)\n", ""),
+        ("def f(a):\n    b = 1\n\n$0\n    return total\n", "    total"),
+        ("def f(a):\n    b = 1\n\n\n$0\n    return total\n", ""),
+        ("class A:\n    def f(self):\n        b = 1\n\n$0\n        return total\n", ""),
+        ("def f(a):\n    b = 1\n        $0\n    return total\n", ""),
+        ("x = $0\n", ""),
+    ],
+)
+def test_what_a_line_begins_with(code: str, beginning: str) -> None:
+    """What is typed of it is not said again; behind a line that leaves, or an empty one, a header may be missing."""
+    offset = code.index("$0")
+    text = Text(code.replace("$0", ""))
+    parsed = parse("a.py", text)
+    assert certain_beginning(parsed, cursor_context(parsed, text.position(offset)), offset) == beginning
 
 
 def test_other_languages_are_left_alone() -> None:

@@ -28,7 +28,7 @@ OPTIONS = {**server.OPTIONS, "diagnostics": {"enabled": "off"}}
 """Reviews of whole files by the default model would keep a small machine busy."""
 
 POLL_S = 0.05
-LIMIT_S = 60.0
+LIMIT_S = 120.0  # for what takes seconds: the machine may be busy
 
 _INIT = """
 vim.opt.runtimepath:prepend({plugin})

@@ -133,7 +133,7 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
     await bench.page.locator(".part.statusbar .statusbar-item", { hasText: "gemma" }).first().click();
     const rows = bench.page.locator(".quick-input-list .monaco-list-row");
     await rows.filter({ hasText: "tokens of context" }).waitFor();
-    await rows.filter({ hasText: "tokens resident" }).waitFor();
+    await rows.filter({ hasText: /\d files, .* tokens resident/ }).waitFor();
     await rows.filter({ hasText: "Last answer" }).waitFor();
     await bench.picture("status");
   });

@@ -21,7 +21,7 @@ async function inWindow(options, check) {
 
 describe("no good server", { timeout: 6 * LIMIT_MS }, () => {
   test("without one, one message says what to install; a .venv in the folder is found", () =>
-    inWindow({ server: undefined }, async (bench) => {
+    inWindow({ server: null }, async (bench) => {
       await bench.openFile(FILE);
       await bench.until(async () => (await bench.notifications()).length > 0, "a message");
       await bench.picture("no-server");
@@ -112,9 +112,10 @@ describe("odd files", { timeout: 6 * LIMIT_MS }, () => {
 
   test("an untitled buffer is served, or left alone", async () => {
     await bench.command("File: New Untitled Text File");
+    await bench.until(async () => (await bench.activeTab())?.startsWith("Untitled"), "an untitled file");
     await bench.command("Change Language Mode");
-    await bench.page.locator(".quick-input-widget input").first().fill("python");
-    await bench.keys("Enter");
+    await bench.choosePicked("Python");
+    await bench.until(async () => (await bench.status()).includes("Python"), "the language");
     await bench.type("def area(width: int, height: int) -> int:\nreturn width", 60);
     await bench.until(async () => (await bench.text()).includes("return width"), "the typed text");
   });

@@ -45,6 +45,7 @@ const QUIET = {
   "extensions.ignoreRecommendations": true,
   "files.autoSave": "off",
   "git.enabled": false,
+  "remote.autoForwardPorts": false,
   "security.workspace.trust.enabled": false,
   "telemetry.telemetryLevel": "off",
   "update.mode": "none",
@@ -88,7 +89,7 @@ export async function until(what, say = () => "this did not come", limit = LIMIT
   }
 }
 
-/** Starts everything. `server` is the script that stands for `gemma-lsp`, or undefined for none; `{pid}` is its file.
+/** Starts everything. `server` is the script that stands for `gemma-lsp`, or null for none.
  *  `prepare` may change the repository before. */
 export async function open({ settings = {}, server = REAL, environment = {}, prepare = () => {} } = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), "gv-")); // short: a socket's path may have 107 bytes
@@ -98,12 +99,12 @@ export async function open({ settings = {}, server = REAL, environment = {}, pre
   const pidFile = path.join(folder, "server.pid");
   const executable = path.join(folder, "bin", "gemma-lsp");
   mkdirSync(path.dirname(executable));
-  if (server !== undefined) {
+  if (server !== null) {
     writeFileSync(executable, `#!/bin/sh\n[ "$1" = serve ] && echo $$ >> '${pidFile}'\n${server}\n`);
     chmodSync(executable, 0o755);
   }
   const data = path.join(folder, "data");
-  const own = { "gemma-lsp.server.path": server === undefined ? "" : executable };
+  const own = { "gemma-lsp.server.path": server === null ? "" : executable };
   writeSettings(path.join(data, "User"), QUIET);
   writeSettings(path.join(data, "Machine"), { ...SERVER_SETTINGS, ...own, ...settings }); // code-server is a remote machine
   const closing = [() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })];
@@ -153,6 +154,7 @@ async function startCodeServer(folder, repository, data, environment, closing) {
     GEMMA_LSP_RUNTIME_DIR: path.join(folder, "run"),
     GEMMA_LSP_SNAPSHOT_DIR: path.join(folder, "snapshots"),
     PYTHONPATH: ROOT, // for the scripted server
+    VSCODE_CLI: "1", // the environment stays as it is here: no login shell adds to PATH
     XDG_CONFIG_HOME: path.join(folder, "config"),
     XDG_STATE_HOME: path.join(folder, "state"),
     PATH: process.env.PATH.split(path.delimiter).filter((each) => !existsSync(path.join(each, "gemma-lsp"))).join(path.delimiter),
@@ -211,14 +213,25 @@ export class Workbench {
   /** The quick input, with this text chosen. Control+P opens files; ">" before the text runs commands. */
   async pick(text) {
     const row = this.page.locator(".quick-input-list .monaco-list-row").first();
+    const input = this.page.locator(".quick-input-widget input").first();
     await this.until(async () => {
-      await this.page.keyboard.press("Control+p");
-      return this.page.locator(".quick-input-widget input").isVisible();
+      if (!(await input.isVisible())) {
+        await this.page.keyboard.press("Control+p");
+      }
+      return input.fill(text, { timeout: 1000 }).then(() => true, () => false); // it may just be closing
     }, "the quick input");
-    await this.page.locator(".quick-input-widget input").first().fill(text);
     const label = path.basename(text.replace(/^>/, "")).toLowerCase();
     await this.until(async () => (await row.textContent({ timeout: 2000 }).catch(() => ""))?.toLowerCase().includes(label), `the entry ${text}`);
     await this.page.keyboard.press("Enter");
+  }
+
+  /** Chooses from a list that has opened. */
+  async choosePicked(text) {
+    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: text }).first();
+    await this.until(async () => {
+      await this.page.locator(".quick-input-widget input").first().fill(text, { timeout: 1000 }).catch(() => undefined);
+      return row.click({ timeout: 1000 }).then(() => true, () => false);
+    }, `${text} in the list`);
   }
 
   command(title) {
