@@ -30,7 +30,8 @@ Tokenize = Callable[[str, bool], list[int]]
 class Arm(StrEnum):
     """A way to keep a prompt true to edits."""
 
-    ERRATA = "errata"  # mask what changed, tell it again behind the body: what the server does
+    ERRATA = "errata"  # mask what changed, tell it again behind the body
+    EARLY = "early"  # the same as the server does it: what would keep the user waiting is answered from the file alone
     RECOMPUTE = "recompute"  # the current text in the body, evaluated again from the first difference
     STALE = "stale"  # the body as it was at the start, and nothing told
     PATH_ORDER = "path-order"  # recompute, with the files in the order of their paths
@@ -47,13 +48,14 @@ COMPARED = (Arm.ERRATA, Arm.RECOMPUTE, Arm.STALE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked at one moment: each arm's head, the same tail, and what really stands there."""
+    """What is asked at one moment: each arm's head, the same tail, and what really stands there. `early` stands in."""
 
     label: str
     heads: Mapping[Arm, Prompt]
     tail: Prompt
     truth: str
     stop: tuple[str, ...] = ()
+    early: Prompt = ()
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ class Editing:
     def head(self, arm: Arm) -> Prompt:
         """The head of the prompt as an arm has it now."""
         match arm:
-            case Arm.ERRATA:
+            case Arm.ERRATA | Arm.EARLY:
                 return self.resident.head()
             case Arm.RECOMPUTE:
                 return (*self.frame.head, *_body_now(self._order(), self.resident), *self.resident.end)

@@ -6,10 +6,12 @@ After each commit one question is asked, where its last hunk begins; the truth i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_lsp.bench.editing import Arm, Editing, Question
 from gemma_lsp.bench.history import Commit, Hunk
+from gemma_lsp.features.context import nearby
+from gemma_lsp.features.generation import EARLY_CHARS
 from gemma_lsp.prompt.completion_tails import Place, completion_tail
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.text import Span
@@ -97,5 +99,14 @@ def _question(editing: Editing, asked: Hunk, name: str) -> Question:
         after=text.slice(Span(min(end, max(asked.span.end, cursor + len(truth))), end)),
     )
     tail = completion_tail(editing.frame, place)
+    before = text.slice(nearby(text, cursor, EARLY_CHARS))[: cursor - nearby(text, cursor, EARLY_CHARS).start]
+    near = completion_tail(editing.frame, replace(place, before=before, after=place.after[: EARLY_CHARS // 2]))
     heads = {arm: editing.head(arm) for arm in Arm}
-    return Question(label=name, heads=heads, tail=tail.segments, truth=truth, stop=tail.stop)
+    return Question(
+        label=name,
+        heads=heads,
+        tail=tail.segments,
+        truth=truth,
+        stop=tail.stop,
+        early=(*editing.frame.head, *near.segments),
+    )

@@ -10,6 +10,7 @@ from gemma_lsp.bench.editing import Arm
 from gemma_lsp.bench.moments import Moment, Script
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Cost, Finished, Priority, Progress
+from gemma_lsp.features.generation import EARLY_OVER
 from gemma_lsp.generate.presets import COMPLETION
 from gemma_lsp.prompt.segments import Prompt
 
@@ -38,6 +39,7 @@ class CostRow:
     idle: int
     generated: int
     first_token_ms: float
+    early: bool = False  # answered from the file alone
 
     @property
     def evaluated(self) -> int:
@@ -76,10 +78,13 @@ async def _step(client: EngineClient, workspace: str, moment: Moment, arm: Arm) 
     prompt = (*moment.question.heads[arm], *moment.question.tail)
     # A warm-up is exact by contract, so an exact arm waits for one and then answers from it.
     waited = [await _warm(client, workspace, prompt)] if arm.exact else []
-    answer = await _answer(client, workspace, prompt, moment.question.stop)
+    early = moment.question.early if arm is Arm.EARLY else ()
+    answer = await _answer(client, workspace, prompt, moment.question.stop, early)
     first = waited[0] if waited else answer
     spent = [*waited, answer]
-    idle = moment.idle if arm is Arm.ERRATA else ()
+    idle = [await _warm(client, workspace, moment.idle)] if moment.idle and arm in (Arm.ERRATA, Arm.EARLY) else []
+    if answer.early and not idle:  # too much to wait for, too little for a new layout: it is read now
+        idle.append(await _read(client, workspace, moment.question.heads[arm]))
     return CostRow(
         arm=arm,
         label=moment.question.label,
@@ -93,7 +98,8 @@ async def _step(client: EngineClient, workspace: str, moment: Moment, arm: Arm) 
         hidden=answer.hidden,
         exact=answer.exact,
         laid_out=moment.laid_out,
-        idle=(await _warm(client, workspace, idle)).evaluated if idle else 0,
+        idle=sum(cost.evaluated for cost in idle),
+        early=answer.early,
         generated=answer.generated,
         first_token_ms=sum(c.total_ms for c in waited) + answer.first_token_ms,
     )
@@ -103,8 +109,23 @@ async def _warm(client: EngineClient, workspace: str, prompt: Prompt) -> Cost:
     return (await client.warm(workspace, prompt, _ignore)).cost
 
 
-async def _answer(client: EngineClient, workspace: str, prompt: Prompt, stop: tuple[str, ...]) -> Cost:
-    options = GenerateOptions(priority=Priority.COMPLETION, max_tokens=ANSWER_TOKENS, stop=stop, sampling=COMPLETION)
+async def _answer(client: EngineClient, workspace: str, prompt: Prompt, stop: tuple[str, ...], early: Prompt) -> Cost:
+    options = GenerateOptions(
+        priority=Priority.COMPLETION,
+        max_tokens=ANSWER_TOKENS,
+        stop=stop,
+        sampling=COMPLETION,
+        early=early,
+        early_over=EARLY_OVER,
+    )
+    return await _cost_of(client, workspace, prompt, options)
+
+
+async def _read(client: EngineClient, workspace: str, prompt: Prompt) -> Cost:
+    return await _cost_of(client, workspace, prompt, GenerateOptions(priority=Priority.WARM, max_tokens=0))
+
+
+async def _cost_of(client: EngineClient, workspace: str, prompt: Prompt, options: GenerateOptions) -> Cost:
     async for event in client.generate(workspace, prompt, options):
         if isinstance(event, Finished):
             return event.cost

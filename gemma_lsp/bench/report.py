@@ -56,6 +56,7 @@ class CostSum:
     first_token_ms: Spread
     over_median: float  # median of beyond - 2 x changed
     over_p95: float  # 95th percentile of beyond - 4 x changed
+    early: int = 0  # answers from the file alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,7 @@ def _sum(rows: Sequence[CostRow]) -> CostSum:
         first_token_ms=spread([r.first_token_ms for r in rows]),
         over_median=spread([r.beyond - 2 * r.changed for r in rows]).median,
         over_p95=spread([r.beyond - 4 * r.changed for r in rows]).p95,
+        early=sum(r.early for r in rows),
     )
 
 
@@ -148,6 +150,14 @@ def _on_cost(report: Report) -> tuple[str, ...]:
             f"{ours.over_p95:,.0f} at p95 (goal: {P95_OVER} at most, {_met(ours.over_p95 <= P95_OVER)})."
         )
         found.append(f"{ours.idle:,} tokens more were evaluated while nobody waited, over {ours.steps} steps.")
+    early = sums.get(Arm.EARLY)
+    if early:
+        found.append(
+            f"As the server does it, {early.early} of {early.steps} answers came from the file alone, because more "
+            f"would have kept the user waiting; beyond the tail that is {early.beyond.median:,.0f} tokens in the median "
+            f"and {early.beyond.p95:,.0f} at p95 (less 2 x changed {early.over_median:,.0f}, less 4 x changed "
+            f"{early.over_p95:,.0f})."
+        )
     if ours and theirs:
         waited = f"Recomputing waited for {theirs.beyond.median:,.0f} and {theirs.beyond.p95:,.0f}"
         times = f"{theirs.first_token_ms.median:,.0f} ms in the median against {ours.first_token_ms.median:,.0f} ms"

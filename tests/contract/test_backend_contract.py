@@ -215,9 +215,10 @@ def test_wrong_guesses_are_taken_back_exactly(backend: Backend) -> None:
     """Also on a windowed cache that has long been full: the answer goes on as it does without them."""
     n_swa = backend.info.n_swa
     body = prompt(backend, TEXT * (1 + n_swa // 40))
-    feed(backend, 0, body[:-1])
-    feed(backend, 0, body[-1:], len(body) - 1)
-    first = answer(backend, 0, len(body), 5)
+    feed(backend, 3, body)
+    first = answer(backend, 3, len(body), 5)
+    backend.remove(3, -1, -1)
+    feed(backend, 0, body)
     wrong = backend.tokenize("zebra", False) * backend.n_choices
     for n, token in enumerate(first[:-1]):
         chosen = backend.choices(0, len(body) + n, [token, *wrong][: backend.n_choices], never)

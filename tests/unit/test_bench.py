@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.bench import cache_check, plot
+from gemma_lsp.bench import cache_check, plot, replay
 from gemma_lsp.bench.cache_check import CacheReport, check_cache
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
@@ -250,6 +250,22 @@ def test_nothing_to_replay_is_an_error(repo: Path) -> None:
     """Neither steps nor facts."""
     with pytest.raises(HistoryError, match="--steps or --facts"):
         run_bench(BenchOptions(repo=repo, steps=0), load, silent)
+
+
+def test_what_would_keep_one_waiting_is_answered_from_the_file_alone(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And read afterwards, so that the next answer has it."""
+    arms = (Arm.ERRATA, Arm.EARLY)
+    options = BenchOptions(repo=repo, arms=arms, counting=True, n_ctx=4096)
+    patient = run_bench(options, load, silent)
+    told, early = ([row for row in patient.costs if row.arm == arm] for arm in arms)
+    assert [row.beyond for row in told] == [row.beyond for row in early]
+    assert not any(row.early for row in early)
+    monkeypatch.setattr(replay, "EARLY_OVER", 8)
+    hurried = [row for row in run_bench(options, load, silent).costs if row.arm == Arm.EARLY]
+    assert any(row.early and row.errata == 0 and row.idle for row in hurried)
+    assert "came from the file alone" in " ".join(verdict(run_bench(options, load, silent)))
 
 
 def test_an_order_by_path_is_an_arm_of_its_own(repo: Path) -> None:
