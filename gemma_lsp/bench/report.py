@@ -154,9 +154,9 @@ def _on_cost(report: Report) -> tuple[str, ...]:
     if early:
         found.append(
             f"As the server does it, {early.early} of {early.steps} answers came from the file alone, because more "
-            f"would have kept the user waiting; beyond the tail that is {early.beyond.median:,.0f} tokens in the median "
-            f"and {early.beyond.p95:,.0f} at p95 (less 2 x changed {early.over_median:,.0f}, less 4 x changed "
-            f"{early.over_p95:,.0f})."
+            f"would have kept the user waiting; beyond the tail they waited for {early.beyond.median:,.0f} tokens in "
+            f"the median and {early.beyond.p95:,.0f} at p95 (less 2 x changed {early.over_median:,.0f}, less "
+            f"4 x changed {early.over_p95:,.0f})."
         )
     if ours and theirs:
         waited = f"Recomputing waited for {theirs.beyond.median:,.0f} and {theirs.beyond.p95:,.0f}"

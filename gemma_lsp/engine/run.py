@@ -81,6 +81,7 @@ class Run:
         self._answer = array("i")
         guesses = isinstance(request, Generate) and request.guess and _is_plain(request.sampling)
         self._speculation = speculation if guesses else None
+        self._streak = 0  # guesses that came true since the last wrong one
         self._rate: list[tuple[float, int]] = []
         self._n_prompt = sum(len(w.tokens) for w in wanted)
         self._body_tokens, self._head_tokens = _ends_of(wanted)
@@ -308,7 +309,7 @@ class Run:
         for n, token in enumerate(found.tokens):
             if any(end in self._backend.piece(token) for end in ends):
                 room = min(room, n)  # what follows the end of the answer is not needed, nor is the end
-        return Found(self._speculation.worth(found, room), found.agreed)
+        return Found(self._speculation.worth(found, room, self._streak), found.agreed)
 
     def _verify(self, trunk: Trunk, guesses: Found, abort: Callable[[], bool]) -> str:
         """Evaluates the pending token and the guesses at once; what turns out to be true is the answer's."""
@@ -321,7 +322,8 @@ class Run:
         self.spent.guessed, self.spent.true = self.spent.guessed + len(guesses.tokens), self.spent.true + kept
         if self._speculation is not None:
             took = time.perf_counter() - started
-            self._speculation.tried(guesses.agreed, len(guesses.tokens), kept, took)
+            self._speculation.tried(guesses.agreed, len(guesses.tokens), kept, took, self._streak)
+        self._streak = self._streak + kept if kept == len(guesses.tokens) else 0
         self._planned_revision = trunk.ledger.revision if len(trunk.ledger) == base + 1 + kept else -1
         return next((done for token in chosen[: kept + 1] if (done := self._take(token))), "")
 

@@ -33,7 +33,7 @@ BEGUN = 'class Letter:\n    """A thin one."""\n\n    def __init__(self, weight_k
 class Eager(Speculation):
     """Tries every guess, whatever it costs here."""
 
-    def worth(self, found: Found, room: int) -> tuple[int, ...]:
+    def worth(self, found: Found, room: int, streak: int = 0) -> tuple[int, ...]:
         return found.tokens[: max(0, room)]
 
 

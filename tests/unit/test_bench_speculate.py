@@ -14,7 +14,18 @@ from rich.console import Console
 from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench.run import LoadOptions
-from gemma_lsp.bench.speculate import ELSEWHERE, RENAME, SIBLING, TEST, Row, Speculated, SpeculateOptions, run_speculate
+from gemma_lsp.bench.speculate import (
+    ELSEWHERE,
+    OTHER,
+    RENAME,
+    REPEATING,
+    SIBLING,
+    TEST,
+    Row,
+    Speculated,
+    SpeculateOptions,
+    run_speculate,
+)
 from gemma_lsp.bench.typing import Typed, TypingOptions, run_typing
 from gemma_lsp.cli.bench_speculate import print_speculated, print_typed
 
@@ -68,9 +79,9 @@ def test_each_answer_is_given_both_ways(repo: Path) -> None:
     assert all(len(row.plain_ms) == len(row.guessed_ms) == 2 for row in found.rows)
     assert all(row.same_text for row in found.rows)
     told = json.loads(json.dumps(found.to_json()))
-    assert [s["group"] for s in told["sums"]] == ["repeating", ELSEWHERE, RENAME, SIBLING, TEST]
+    assert [s["group"] for s in told["sums"]] == [OTHER, RENAME, SIBLING, TEST, ELSEWHERE]
     assert told["about"]["repo"] == repo.name
-    assert "repeating" in said(print_speculated, found)
+    assert OTHER in said(print_speculated, found)
     assert any("sibling" in line for line in heard)
 
 
@@ -81,13 +92,21 @@ def test_a_repository_without_functions_cannot_be_repeated(tmp_path: Path, repo:
 
 
 def test_the_ratio_is_of_the_times_of_all() -> None:
-    """One answer that takes long counts for more, and the interval holds the ratio."""
+    """One answer that takes long counts for more, the fastest turn counts, and the interval holds the ratio."""
     row = Row(
-        kind=RENAME, name="f", tokens=20, plain_ms=(20.0,), guessed_ms=(10.0,), guessed=8, right=6, same_text=True
+        kind=RENAME,
+        name="f",
+        tokens=20,
+        plain_ms=(20.0, 90.0),
+        guessed_ms=(10.0, 11.0),
+        guessed=8,
+        right=6,
+        same_text=True,
+        repeated=0.9,
     )
     slow = replace(row, plain_ms=(80.0,), guessed_ms=(80.0,), same_text=False)
-    (both, kind) = Speculated(about={}, rows=(row, slow)).sums()
-    assert (both.group, kind.group) == ("repeating", RENAME)
+    both, kind = Speculated(about={}, rows=(row, slow)).sums()
+    assert (both.group, kind.group) == (REPEATING, RENAME)
     assert both.ratio == pytest.approx(100 / 90)
     assert both.low <= both.ratio <= both.high
     assert (both.met, both.same_text, both.guessed, both.right) == (False, 1, 16, 12)

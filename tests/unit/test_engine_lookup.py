@@ -126,6 +126,19 @@ def test_where_guesses_do_not_come_true_they_end() -> None:
     assert speculation.worth(LONG, 100) != ()
 
 
+def test_a_streak_is_a_case_of_its_own() -> None:
+    """Whoever copies goes on copying, however short the agreement; and what is learnt of it is kept apart."""
+    speculation = Speculation()
+    speculation.took_one(1.0)
+    for size, ratio in zip(SIZES, (2.3, 3.9), strict=True):
+        speculation.tried(20, size - 1, size - 1, ratio, streak=20)
+    assert speculation.worth(SHORT, 100) == ()
+    assert len(speculation.worth(SHORT, 100, streak=20)) == SIZES[-1] - 1
+    for _ in range(20):
+        speculation.tried(20, 7, 0, 3.9, streak=20)
+    assert speculation.worth(SHORT, 100, streak=20) == ()
+
+
 def test_a_cost_is_measured_again_after_a_while() -> None:
     """What a busy machine said once is not for ever."""
     speculation = Speculation()

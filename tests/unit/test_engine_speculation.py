@@ -37,7 +37,7 @@ class Counting(FakeBackend):
 class Eager(Speculation):
     """Tries every guess: what it costs on a fake means nothing."""
 
-    def worth(self, found: Found, room: int) -> tuple[int, ...]:
+    def worth(self, found: Found, room: int, streak: int = 0) -> tuple[int, ...]:
         return found.tokens[: max(0, room)]
 
 
