@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "bf16": 30, "q8_0": lib.GGML_TYPE_Q8_0}  # 30: GGML_TYPE_BF16 in ggml.h
 ASK_EVERY_S = 0.002  # llama.cpp asks some 400 times a batch; asking Python each time costs a small model 3 % of a token
+COMPATIBLE = 200  # texts whose compatible tokens are remembered
 STEP_TOKENS = 8  # a batch of no more is not cut short,
 STEP_S = 0.06  # unless one token took longer than this, or half of it where there are several
 FLASH = {"auto": -1, "off": 0, "on": 1}  # enum llama_flash_attn_type in llama.h
@@ -143,6 +145,7 @@ class LlamaBackend:
         self._pieces: list[bytes] = []
         self._sorted: list[tuple[bytes, int]] = []
         self._sorting = threading.Lock()
+        self._compatible: dict[bytes, array[int]] = {}  # a cursor behind a space has half the vocabulary to choose from
         self._abort: Callable[[], bool] = _never
         self._ask_at = 0.0
         self._on_abort = lib.ggml_abort_callback(self._cut_short)
@@ -286,7 +289,15 @@ class LlamaBackend:
     def is_end(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
 
-    def tokens_compatible(self, text: bytes) -> list[int]:
+    def tokens_compatible(self, text: bytes) -> Sequence[int]:
+        found = self._compatible.get(text)
+        if found is None:
+            if len(self._compatible) >= COMPATIBLE:
+                self._compatible.clear()
+            found = self._compatible[text] = array("i", self._find_compatible(text))
+        return found
+
+    def _find_compatible(self, text: bytes) -> list[int]:
         with self._sorting:
             if not self._sorted:
                 ordinary = (t for t in range(self._n_vocab) if not lib.llama_vocab_is_control(self._vocab, t))
@@ -459,9 +470,10 @@ class LlamaSampler:
     def sample(self, allowed: Sequence[int] | None) -> int:
         if allowed is not None:
             logits = self._logits()
-            keep = logits[list(allowed)].copy()
+            tokens = np.asarray(allowed, dtype=np.int32)
+            keep = logits[tokens].copy()
             logits[:] = -np.inf
-            logits[list(allowed)] = keep
+            logits[tokens] = keep
         if self._rank:
             return self._ranked()
         if self._plain:

@@ -80,7 +80,7 @@ class Backend(Protocol):
     def is_end(self, token: int) -> bool:
         """Whether the token ends a generation. Any thread."""
 
-    def tokens_compatible(self, text: bytes) -> list[int]:
+    def tokens_compatible(self, text: bytes) -> Sequence[int]:
         """Tokens whose bytes start with `text`, and those that `text` starts with. Any thread."""
 
     def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:

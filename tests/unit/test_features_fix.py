@@ -124,3 +124,16 @@ async def test_a_function_without_a_body_is_no_fix() -> None:
     engine = chat("def other():\n    pass\n```", CONTRACT.removeprefix("def total(") + "    pass\n```")
     with pytest.raises(EditError, match="leaves nothing of what `total` does"):
         await fixed(started(engine))
+
+
+async def test_parameters_keep_their_names() -> None:
+    """Somebody may call the function by them; what is corrected is what it does. One that is added is fine."""
+    renamed = SEEN.replace("parcels", "items")
+    engine = chat(renamed, SEEN)
+    proposal = await fixed(started(engine, Trust(reviews=True)))
+    assert len(engine.asked) == 2
+    assert "it renames or drops the parameter `parcels`" in engine.asked[1].text
+    assert proposal.after.content == CONTRACT + BODY.replace("weight = 1", "weight = 0") + BELOW
+    engine = chat(SEEN.replace("parcels):", "parcels, start=0):"))
+    await fixed(started(engine, Trust(reviews=True)))
+    assert len(engine.asked) == 1

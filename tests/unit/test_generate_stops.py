@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gemma_lsp.generate.stops import Extent, Multiline, Shape, cut, shape_for
+from gemma_lsp.generate.stops import Extent, Multiline, Shape, cut, final_cut, opening, shape_for
 from gemma_lsp.syntax.context import cursor_context
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text
@@ -79,3 +79,47 @@ def test_the_end_does_not_move_when_more_text_comes(shape: Shape) -> None:
     ends = [end for n in range(len(text) + 1) if (end := cut(text[:n], shape)) is not None]
     assert ends
     assert set(ends) == {ends[0]}
+
+
+GAP = Shape(extent=Extent.LINE, line_before="    n = sum(", next_line="    return n", meets=")\n    return n")
+
+
+@pytest.mark.parametrize(
+    ("text", "ended", "kept"),
+    [
+        ("a\n    for a in b)\n    return n\n", False, "a\n    for a in b"),
+        ("a)\n    m = 1\n    return n\n    x", False, "a)\n    m = 1"),
+        ("a\n    for a in b)", True, "a\n    for a in b)"),
+        ("a)\n    m = 1\n    m = 2", False, "a)"),
+    ],
+)
+def test_a_gap_ends_where_it_meets_what_follows(text: str, ended: bool, kept: str) -> None:
+    """Or where the model ends it; what a limit cut short falls back on the place's own extent."""
+    end = final_cut(text, GAP, ended=ended)
+    assert (text if end is None else text[:end]) == kept
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("bers):\n    x\n", "bers):"),
+        (")\n    return n\n", ")\n    return n"),
+        ("\n\n    x1\n", "\n\n    x1"),
+        ("\n)\n", ""),
+    ],
+)
+def test_what_a_gap_must_meet_says_something(after: str, said: str) -> None:
+    """A bracket alone would meet any other."""
+    assert opening(after) == said
+
+
+def test_only_who_asks_a_model_that_fills_gets_a_gap() -> None:
+    """Unasked, or from a model that does not see what follows, the extent decides alone."""
+    text = Text("x = f(\ny = 1\n")
+    context = cursor_context(parse("a.py", text), text.position(6))
+    shapes = [
+        shape_for(text, context, 6, multiline="auto", invoked=invoked, fills=fills)
+        for invoked, fills in ((True, True), (True, False), (False, True))
+    ]
+    assert [shape.meets for shape in shapes] == ["\ny = 1", "", ""]
+    assert [shape.stop for shape in shapes] == [("\n\n\n",), ("\n",), ("\n",)]

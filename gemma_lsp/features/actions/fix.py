@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from gemma_lsp.features.actions.action import Action, Answer, Facts
 from gemma_lsp.features.actions.edits import Unchanged, Unusable, line_edits, same_code
-from gemma_lsp.features.actions.facts import is_stub
+from gemma_lsp.features.actions.facts import is_stub, parameters
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task, Unseen
 from gemma_lsp.features.actions.targets import Target, fitted, target_at
@@ -24,7 +24,7 @@ _INSTRUCTION = (
     "There is a bug in it{hint}. Write the whole of {what} again with the bug corrected. Change as little as possible: "
     "keep names, comments and formatting. Answer with one block of Python code and nothing else."
 )
-_IMPLEMENT = "Implement `{name}`. Answer with one block of Python code and nothing else."
+_IMPLEMENT = "Implement `{name}`."  # asked for nothing but code, a small model leaves out the comments that guide it
 _LEAST_CONTRACT = 40  # characters of a docstring that says what a function does; guessed
 
 
@@ -54,7 +54,7 @@ def fix_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequest) -
         base=parsed.text,
         allowed=target.span,
         rewrite=rewrite,
-        take=lambda code: rewritten(code, target),
+        take=lambda code: _fixed(code, target),
         expected_chars=len(target.span) * 3 // 2,
         thinks=True,
         unseen=_unseen(target, request, rewrite),
@@ -85,6 +85,19 @@ def _unseen(target: Target, request: ExplainRequest, rewrite: Rewrite) -> Unseen
     )
     label = f"Write {target.name} anew, as its docstring says"
     return Unseen(label=label, rewrite=contract, span=Span(below, max(below, target.span.end)))
+
+
+def _fixed(code: str, target: Target) -> tuple[Edit, ...]:
+    """The edits, if whoever calls the function by the names of its parameters still can. Raises `Unusable`."""
+    edits = rewritten(code, target)
+    if target.symbol is not None and target.symbol.kind is not SymbolKind.CLASS:
+        parsed = parse(target.parsed.path, target.parsed.text.with_edits(edits))
+        after = next((s for s in parsed.symbols if s.qualified == target.symbol.qualified), None)
+        old = parameters(target.parsed.text.slice(target.symbol.signature)) or []
+        new = (parameters(parsed.text.slice(after.signature)) if after is not None else None) or []
+        if lost := {p.name for p in old} - {p.name for p in new}:
+            raise Unusable(f"it renames or drops the parameter `{min(lost)}`")
+    return edits
 
 
 def rewritten(code: str, target: Target) -> tuple[Edit, ...]:

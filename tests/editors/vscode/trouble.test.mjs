@@ -30,6 +30,9 @@ describe("no good server", { timeout: 6 * LIMIT_MS }, () => {
       const messages = await bench.notifications();
       assert.equal(messages.length, 1);
       assert.match(messages[0], /not installed here\. Run pip install "gemma-lsp\[default-model\]"/);
+      await bench.page.locator(".part.statusbar .statusbar-item", { hasText: "gemma" }).first().click();
+      await bench.page.locator(".quick-input-list .monaco-list-row", { hasText: "not installed here" }).waitFor();
+      await bench.keys("Escape");
       const executable = path.join(bench.repository, ".venv", "bin", "gemma-lsp");
       mkdirSync(path.dirname(executable), { recursive: true });
       writeFileSync(executable, `#!/bin/sh\n${REAL}\n`);
