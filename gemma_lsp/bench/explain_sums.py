@@ -108,5 +108,6 @@ def _mcnemar(first_only: int, second_only: int) -> float:
     return min(1.0, 2.0 * sum(math.comb(n, k) for k in range(least + 1)) / 2.0**n)
 
 
-def _rounded(values: tuple[float, float]) -> list[float]:
-    return [round(value, 4) for value in values]
+def _rounded(values: tuple[float, float]) -> list[float | None]:
+    """For JSON, which has no infinity: a ratio to nothing is null."""
+    return [round(value, 4) if math.isfinite(value) else None for value in values]

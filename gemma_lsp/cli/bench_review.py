@@ -94,7 +94,9 @@ def print_review(out: Console, report: ReviewReport) -> None:
     for what in ("confirmed", "unconfirmed"):
         out.print(f"\n{what} findings, by the least confidence")
         console.print_table(out, heads, [_point(point) for point in sums[what]], right=heads)
-    if sums["threshold"] is None:
+    if not report.rows:
+        out.print("\nno claims were measured")
+    elif sums["threshold"] is None:
         out.print("\nno confidence reaches precision 0.5 at recall 0.10: diagnostics stay off for this model")
     else:
         out.print(f"\nthe least confidence that reaches precision 0.5 at recall 0.10 is {sums['threshold']}")

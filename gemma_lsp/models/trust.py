@@ -20,7 +20,7 @@ from gemma_lsp.models.gguf import read_gguf
 from gemma_lsp.models.splits import parts_of
 
 LEAST_PARAMETERS = 3_000_000_000
-"""Of a model that nobody measured. Half a billion was measured and does not do (docs/benchmarks/review.md); guessed."""
+"""Of a model that nobody measured; guessed. Models of half a billion parameters copy what they see, bugs and all."""
 
 _HEAD = 1 << 20
 _HOW = "gemma-lsp bench review --tasks FILE --stdlib --keep"
@@ -75,7 +75,7 @@ def judged(measured: Measured | None, n_parameters: int) -> Trust:
     size = f"{n_parameters / 1e9:.1f} billion parameters"
     if small:
         least = f"{LEAST_PARAMETERS / 1e9:.0f} billion"
-        why = f"{size}, and models under {least} raise too many false alarms; try `{_HOW}`"
+        why = f"{size}, and models under {least} are not trusted unless `{_HOW}` says so"
         return Trust(reviews=False, why=why, small=True)
     return Trust(reviews=True, why=f"{size}; nobody measured this model: `{_HOW}` does")
 
