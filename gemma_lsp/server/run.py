@@ -88,6 +88,7 @@ async def serve(
     session.protocol.forget_client()
     with contextlib.suppress(TimeoutError, GemmaLspError):
         await asyncio.wait_for(session.close(), CLOSE_LIMIT_S)
+    await session.protocol.settle(CLOSE_LIMIT_S)  # `exit` may overtake the answer to `shutdown`
     await asyncio.to_thread(writer.close)
     return code
 
