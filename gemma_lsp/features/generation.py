@@ -112,7 +112,8 @@ async def generate(
         sampling=replace(COMPLETION, rank=ask.rank),
         heal=tail.heal,
         deadline_ms=AHEAD_MS if ask.ahead else ask.deadline_ms or settings.deadline_ms,
-        supersedes=f"inline {ctx.workspace} {spot.path}",
+        # What is prepared may be asked late, after a question of the user's, and must never take its place.
+        supersedes=f"{'ahead' if ask.ahead else 'inline'} {ctx.workspace} {spot.path}",
         early=() if ask.ahead else completion_prompt(ctx.frame, (), near).segments,
         early_over=EARLY_OVER,
         enough=lambda text: cut(lead + text, spot.shape) is not None,

@@ -231,6 +231,7 @@ async def test_what_follows_an_acceptance_is_there_before_it_is_asked_for() -> N
     await until(lambda: not ctx.memory.generations.busy)
     priorities = [asked.options.priority for asked in engine.asked]
     assert priorities == [Priority.COMPLETION, Priority.AHEAD, Priority.AHEAD]
+    assert all(asked.options.supersedes != engine.asked[0].options.supersedes for asked in engine.asked[1:])
     assert all(asked.options.early == () for asked in engine.asked[1:])
     assert (await asked_at(ctx, "sum(parcels)")).items == ()
     assert len(engine.asked) == 3
