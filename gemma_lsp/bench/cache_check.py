@@ -13,7 +13,7 @@ from statistics import fmean
 
 import gemma_lsp
 from gemma_lsp.bench.driver import Driver, LogProbs
-from gemma_lsp.bench.fidelity import kl
+from gemma_lsp.bench.replay.fidelity import kl
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
 N_CTX = 8192

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from gemma_lsp.bench.driver import ScoringBackend
     from gemma_lsp.bench.editing import Arm
-    from gemma_lsp.bench.fidelity import Fidelity
-    from gemma_lsp.bench.report import CostSum, Report, Spread
-    from gemma_lsp.bench.run import Load, LoadOptions
+    from gemma_lsp.bench.replay.fidelity import Fidelity
+    from gemma_lsp.bench.replay.report import CostSum, Report, Spread
+    from gemma_lsp.bench.session import Load, LoadOptions
 
 app = typer.Typer(help="Measure cost and fidelity on a repository's own history.", no_args_is_help=True)
 
@@ -62,8 +62,8 @@ def replay_command(
     plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
 ) -> None:
     """Replay git history as editing: what does an answer after each commit wait for, and is it true?"""
-    from gemma_lsp.bench.plot import write_plot
-    from gemma_lsp.bench.run import BenchOptions, run_bench
+    from gemma_lsp.bench.replay.plot import write_plot
+    from gemma_lsp.bench.replay.run import BenchOptions, run_bench
     from gemma_lsp.cli import console
 
     options = BenchOptions(
@@ -115,7 +115,7 @@ def print_report(out: Console, report: Report) -> None:
     """The sums as tables, then the verdict."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.report import verdict
+    from gemma_lsp.bench.replay.report import verdict
 
     about = report.about
     text = f"{about.repo} {about.rev}: {about.model}, {about.n_ctx:,} tokens of context, {about.threads} threads"

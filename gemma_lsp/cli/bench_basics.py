@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.basics import BasicsOptions
-    from gemma_lsp.bench.basics_types import Basics, Goal, Pace
+    from gemma_lsp.bench.basics.run import BasicsOptions
+    from gemma_lsp.bench.basics.types import Basics, Goal, Pace
 
 _IDLE_S = 2.0  # an engine of the bench goes as soon as nobody uses it
 _DASH = "-"
@@ -28,7 +28,7 @@ def basics_command(
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything that was measured.")] = None,
 ) -> None:
     """Measure speed side by side with llama.cpp's llama-bench, and what the server does meanwhile; takes minutes."""
-    from gemma_lsp.bench.basics import run_basics
+    from gemma_lsp.bench.basics.run import run_basics
     from gemma_lsp.cli import console
 
     options = options_for(against, model, n_ctx, runs)
@@ -43,7 +43,7 @@ def options_for(against: Path | None, model: str, n_ctx: int, runs: int) -> Basi
     """The engine that the settings ask for, without snapshots, so that nothing is known from before."""
     import sys
 
-    from gemma_lsp.bench.basics import BasicsOptions
+    from gemma_lsp.bench.basics.run import BasicsOptions
     from gemma_lsp.cli.engines import IDLE_ENVIRONMENT, engine_spec, find, settings_for
 
     settings = settings_for(Path.cwd())
@@ -69,7 +69,7 @@ def print_basics(out: Console, found: Basics) -> None:
     """Speeds side by side, then every goal with what was measured."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.basics_types import AGAINST_HINT
+    from gemma_lsp.bench.basics.types import AGAINST_HINT
     from gemma_lsp.cli import console
 
     about = found.about

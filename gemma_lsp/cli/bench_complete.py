@@ -10,9 +10,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.complete import Completed
-    from gemma_lsp.bench.complete_history import Context
-    from gemma_lsp.bench.complete_types import Comparison, Estimate, Sum
+    from gemma_lsp.bench.complete.history import Context
+    from gemma_lsp.bench.complete.run import Completed
+    from gemma_lsp.bench.complete.types import Comparison, Estimate, Sum
 
 _DASH = "-"
 
@@ -40,7 +40,7 @@ def complete_command(
     ] = None,
 ) -> None:
     """Measure completions: gaps filled by product and bare model and tested, or the next lines of a git history."""
-    from gemma_lsp.bench.complete import CompleteOptions, NextOptions, run_infill, run_next
+    from gemma_lsp.bench.complete.run import CompleteOptions, NextOptions, run_infill, run_next
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import loader_for
     from gemma_lsp.cli.engines import find, settings_for
@@ -72,7 +72,7 @@ def complete_command(
 
 def contexts_of(names: str) -> tuple[Context, ...]:
     """The contexts that were named. Raises `typer.BadParameter`."""
-    from gemma_lsp.bench.complete_history import Context
+    from gemma_lsp.bench.complete.history import Context
 
     try:
         return tuple(dict.fromkeys(Context(name.strip()) for name in names.split(",") if name.strip()))
@@ -84,7 +84,7 @@ def print_completed(out: Console, found: Completed) -> None:
     """Each arm's sums, then the arms against each other; intervals are of 95 %."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.complete_types import summed_up
+    from gemma_lsp.bench.complete.types import summed_up
     from gemma_lsp.cli import console
 
     about = found.about

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.edits_types import Edits
+    from gemma_lsp.bench.edits.types import Edits
 
 
 def edits_command(
@@ -26,7 +26,7 @@ def edits_command(
     """Edit a repository at 10, 50 and 90 % of the prompt: what does the next answer wait for, and after a restart?"""
     import tempfile
 
-    from gemma_lsp.bench.edits import EditsOptions, run_edits
+    from gemma_lsp.bench.edits.run import EditsOptions, run_edits
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import loader_for, write_json
     from gemma_lsp.cli.engines import find, settings_for
@@ -62,7 +62,7 @@ def print_edits(out: Console, found: Edits) -> None:
     """The medians side by side, then the restarts."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.edits_types import RESTART
+    from gemma_lsp.bench.edits.types import RESTART
     from gemma_lsp.cli import console
 
     about = found.about

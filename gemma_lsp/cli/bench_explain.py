@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.explain_room import Connect
-    from gemma_lsp.bench.explain_types import ExplainReport
+    from gemma_lsp.bench.bugs.explain_types import ExplainReport
+    from gemma_lsp.bench.bugs.room import Connect
     from gemma_lsp.engine.client import EngineClient
 
 
@@ -36,7 +36,7 @@ def explain_command(
     ] = None,
 ) -> None:
     """Measure fixes and explanations of known bugs beside a raw chat request; takes about a minute a task."""
-    from gemma_lsp.bench.explain import ExplainOptions, run_explain
+    from gemma_lsp.bench.bugs.explain import ExplainOptions, run_explain
     from gemma_lsp.cli import console
     from gemma_lsp.cli.engines import settings_for
 
@@ -61,7 +61,7 @@ def explain_command(
 
 
 def _upstream(repo: Path, revs: tuple[str, ...], model: str, n_ctx: int, json_to: Path | None) -> None:
-    from gemma_lsp.bench.explain_upstream import UpstreamOptions, run_upstream
+    from gemma_lsp.bench.bugs.upstream import UpstreamOptions, run_upstream
     from gemma_lsp.cli import console
     from gemma_lsp.cli.engines import settings_for
 
@@ -73,7 +73,7 @@ def _upstream(repo: Path, revs: tuple[str, ...], model: str, n_ctx: int, json_to
 
 def print_upstream(out: Console, found: dict[str, Any]) -> None:
     """A line for each fix, then the shares."""
-    from gemma_lsp.bench.explain_types import told_share
+    from gemma_lsp.bench.bugs.explain_types import told_share
     from gemma_lsp.cli import console
 
     heads = ("commit", "definition", "named", "offered", "same place", "passes")
@@ -101,7 +101,7 @@ def _yes(value: bool | None) -> str:
 def many_for(model: str, together: int) -> Connect:
     """Loads the wanted model for several answers at a time."""
     from gemma_lsp.backends.llama import LlamaOptions
-    from gemma_lsp.backends.llama_many import ManyClient
+    from gemma_lsp.backends.llama.many import ManyClient
     from gemma_lsp.cli.engines import find, settings_for
 
     settings = settings_for(Path.cwd())
@@ -124,7 +124,7 @@ def many_for(model: str, together: int) -> Connect:
 
 def parts_of(names: str, option: str) -> tuple[str, ...]:
     """The parts that were named. Raises `typer.BadParameter`."""
-    from gemma_lsp.bench.explain_types import PARTS
+    from gemma_lsp.bench.bugs.explain_types import PARTS
 
     wanted = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     if any(name not in PARTS for name in wanted):
@@ -136,7 +136,7 @@ def print_explain(out: Console, report: ExplainReport) -> None:
     """Shares with their 95 % intervals, and the paired comparison."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.explain_types import told_share
+    from gemma_lsp.bench.bugs.explain_types import told_share
     from gemma_lsp.cli import console
 
     sums = report.sums()

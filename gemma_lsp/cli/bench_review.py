@@ -12,7 +12,7 @@ from gemma_lsp.cli.bench_explain import many_for
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.review_types import ReviewReport
+    from gemma_lsp.bench.bugs.review_types import ReviewReport
 
 
 def review_command(
@@ -36,7 +36,7 @@ def review_command(
     ] = False,
 ) -> None:
     """Measure the model's findings on wrong functions and their right twins; takes about half a minute a function."""
-    from gemma_lsp.bench.review import STDLIB, ReviewOptions, run_review
+    from gemma_lsp.bench.bugs.review import STDLIB, ReviewOptions, run_review
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import loader_for
     from gemma_lsp.cli.engines import find, settings_for
@@ -67,7 +67,7 @@ def review_command(
 def keep_verdict(report: ReviewReport, model: Path) -> None:
     """Writes down whether this model's findings are to be shown from now on. Raises `ConfigError`."""
     from gemma_lsp.base.errors import ConfigError
-    from gemma_lsp.bench.review_types import verdict_of
+    from gemma_lsp.bench.bugs.review_types import verdict_of
     from gemma_lsp.cli import console
     from gemma_lsp.models.trust import record
 
@@ -83,7 +83,7 @@ def keep_verdict(report: ReviewReport, model: Path) -> None:
 
 def print_review(out: Console, report: ReviewReport) -> None:
     """The curve, the threshold that it gives, and the evidence."""
-    from gemma_lsp.bench.explain_types import told_share
+    from gemma_lsp.bench.bugs.explain_types import told_share
     from gemma_lsp.cli import console
 
     sums = report.sums()
@@ -108,7 +108,7 @@ def print_review(out: Console, report: ReviewReport) -> None:
 
 
 def _point(point: dict[str, Any]) -> tuple[str, ...]:
-    from gemma_lsp.bench.explain_types import told_share
+    from gemma_lsp.bench.bugs.explain_types import told_share
 
     modules = f"{point['stdlib']} in {point['stdlib_lines']:,} lines" if point["stdlib_lines"] else "-"
     return (f"{point['threshold']:g}", told_share(point["precision"]), told_share(point["recall"]), modules)

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.speculate import Speculated
-    from gemma_lsp.bench.typing import Typed
+    from gemma_lsp.bench.pace.speculate import Speculated
+    from gemma_lsp.bench.pace.typing import Typed
 
 
 def speculate_command(
@@ -23,7 +23,7 @@ def speculate_command(
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each answer.")] = None,
 ) -> None:
     """Guess tokens from the resident repository: how much faster is code that repeats it, and how much slower other?"""
-    from gemma_lsp.bench.speculate import SpeculateOptions, run_speculate
+    from gemma_lsp.bench.pace.speculate import SpeculateOptions, run_speculate
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import loader_for, write_json
 
@@ -39,7 +39,7 @@ def print_speculated(out: Console, found: Speculated) -> None:
     """The groups, each with its goal."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.speculate import GOALS
+    from gemma_lsp.bench.pace.speculate import GOALS
     from gemma_lsp.cli import console
 
     about = found.about
@@ -72,7 +72,7 @@ def typing_command(
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="What was measured.")] = None,
 ) -> None:
     """Type a function again: how long from a key to the first token, and to what is left of a suggestion?"""
-    from gemma_lsp.bench.typing import TypingOptions, run_typing
+    from gemma_lsp.bench.pace.typing import TypingOptions, run_typing
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import loader_for, write_json
 
@@ -88,7 +88,7 @@ def print_typed(out: Console, found: Typed) -> None:
     """Both goals."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.typing import ALONG_LIMIT_MS, STEPS_LIMIT
+    from gemma_lsp.bench.pace.typing import ALONG_LIMIT_MS, STEPS_LIMIT
 
     about = found.about
     text = (

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.run import BenchOptions, Load
-    from gemma_lsp.bench.traces import TraceReport
+    from gemma_lsp.bench.replay.run import BenchOptions
+    from gemma_lsp.bench.replay.traces import TraceReport
+    from gemma_lsp.bench.session import Load
 
 
 def replay_trace(options: BenchOptions, trace: Path, keys: int, load: Load, json_to: Path | None) -> None:
     """Plays, prints, and writes the JSON. Raises `GemmaLspError`."""
-    from gemma_lsp.bench.run import run_trace
-    from gemma_lsp.bench.traces import read_trace
+    from gemma_lsp.bench.replay.run import run_trace
+    from gemma_lsp.bench.replay.traces import read_trace
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench import write_json
 
@@ -31,7 +32,7 @@ def print_trace(out: Console, report: TraceReport) -> None:
     """Sums by kind of transaction, then the goals."""
     from rich.markup import escape
 
-    from gemma_lsp.bench.traces import BEYOND, REUSED
+    from gemma_lsp.bench.replay.traces import BEYOND, REUSED
     from gemma_lsp.cli import console
 
     about = report.about

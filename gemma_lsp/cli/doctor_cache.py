@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from gemma_lsp.bench.cache_check import N_CTX, N_OUTPUTS, CacheReport, check_cache
 from gemma_lsp.bench.driver import Driver
-from gemma_lsp.bench.run import LoadOptions
+from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import console
 from gemma_lsp.cli.bench import loader_for
 

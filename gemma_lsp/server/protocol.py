@@ -272,4 +272,3 @@ def _first_complaint(error: Exception) -> str:
     with contextlib.suppress(Exception):
         complaints = [str(line) for line in transform_error(error)]
     return complaints[0] if complaints else "they do not fit"
-

@@ -14,7 +14,7 @@ import pytest
 
 from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
 from gemma_lsp.bench.driver import Driver
-from gemma_lsp.bench.fidelity import kl
+from gemma_lsp.bench.replay.fidelity import kl
 from gemma_lsp.engine.backend import Aborted
 from gemma_lsp.engine.messages import Generate
 from gemma_lsp.engine.run import Listener, Run

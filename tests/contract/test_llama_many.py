@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gemma_lsp.backends.llama import LlamaOptions
-from gemma_lsp.backends.llama_many import ManyClient
+from gemma_lsp.backends.llama.many import ManyClient
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Finished, Sampling
 from gemma_lsp.generate.answers import Answer, gather

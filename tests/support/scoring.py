@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
-from gemma_lsp.bench.run import LoadOptions
+from gemma_lsp.bench.session import LoadOptions
 
 
 class ScoringFake(FakeBackend):

@@ -114,3 +114,9 @@ def between(start: tuple[int, int], end: tuple[int, int]) -> dict[str, Any]:
         "start": {"line": start[0], "character": start[1]},
         "end": {"line": end[0], "character": end[1]},
     }
+
+
+def selection(uri: str, range_: dict[str, Any] | None = None, **context: Any) -> dict[str, Any]:
+    """What a code action is asked for."""
+    place = range_ or between((0, 0), (1, 21))
+    return {"textDocument": {"uri": uri}, "range": place, "context": {"diagnostics": [], **context}}

@@ -71,11 +71,6 @@ class Recorder(Silence):
         self.costs.append(kind)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    return write_files(tmp_path / "shop", FILES)
-
-
 async def until(found: Callable[[], Any]) -> None:
     async with asyncio.timeout(20):
         while not found():

@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.bench import cache_check, plot, replay
+from gemma_lsp.bench import cache_check
 from gemma_lsp.bench.cache_check import CacheReport, check_cache
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
-from gemma_lsp.bench.fidelity import kl
 from gemma_lsp.bench.history import HistoryError, read_history
-from gemma_lsp.bench.moments import script_of
-from gemma_lsp.bench.report import About, Report, spread, verdict
-from gemma_lsp.bench.run import BenchOptions, LoadOptions, run_bench
+from gemma_lsp.bench.replay import costs as replay
+from gemma_lsp.bench.replay import plot
+from gemma_lsp.bench.replay.fidelity import kl
+from gemma_lsp.bench.replay.moments import script_of
+from gemma_lsp.bench.replay.report import About, Report, spread, verdict
+from gemma_lsp.bench.replay.run import BenchOptions, run_bench
+from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import doctor_cache
 from gemma_lsp.cli.bench import print_report
 from gemma_lsp.prompt.segments import Prompt, Region, Segment

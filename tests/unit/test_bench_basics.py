@@ -14,13 +14,15 @@ from rich.console import Console
 
 from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.base.errors import ConfigError
-from gemma_lsp.bench import basics, basics_server, basics_source
-from gemma_lsp.bench.basics_llama import LlamaBench, LlamaBenchError, find_llama_bench
-from gemma_lsp.bench.basics_server import ServeOptions, ServingError, measure_serving
-from gemma_lsp.bench.basics_source import NoSource, copy_library
-from gemma_lsp.bench.basics_speed import SpeedError, SpeedOptions, measure_cancel, measure_speed, tokens_mb_per_s
-from gemma_lsp.bench.basics_types import AGAINST_HINT, Basics, Cancelled, Goal, Indexing, Pace, Serving, Spread
-from gemma_lsp.bench.indexing import Latency
+from gemma_lsp.bench.basics import run as basics
+from gemma_lsp.bench.basics import server as basics_server
+from gemma_lsp.bench.basics import source as basics_source
+from gemma_lsp.bench.basics.llama import LlamaBench, LlamaBenchError, find_llama_bench
+from gemma_lsp.bench.basics.server import ServeOptions, ServingError, measure_serving
+from gemma_lsp.bench.basics.source import NoSource, copy_library
+from gemma_lsp.bench.basics.speed import SpeedError, SpeedOptions, measure_cancel, measure_speed, tokens_mb_per_s
+from gemma_lsp.bench.basics.types import AGAINST_HINT, Basics, Cancelled, Goal, Indexing, Pace, Serving, Spread
+from gemma_lsp.bench.pace.indexing import Latency
 from gemma_lsp.cli.bench_basics import print_basics, write_json
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.core import Engine

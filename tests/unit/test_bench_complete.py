@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gemma_lsp.bench import complete_score as score
-from gemma_lsp.bench.complete import Completed
-from gemma_lsp.bench.complete_ask import Asker
-from gemma_lsp.bench.complete_infill import comparisons, infill
-from gemma_lsp.bench.complete_store import Store, StoreError
-from gemma_lsp.bench.complete_tasks import InfillTask, TaskError, read_tasks, sampled
-from gemma_lsp.bench.complete_types import Arm, Row, compare, mean, share, summed_up
+from gemma_lsp.base.errors import ConfigError
+from gemma_lsp.bench.complete import score
+from gemma_lsp.bench.complete.ask import Asker
+from gemma_lsp.bench.complete.infill import comparisons, infill
+from gemma_lsp.bench.complete.run import Completed
+from gemma_lsp.bench.complete.store import Store
+from gemma_lsp.bench.complete.tasks import InfillTask, TaskError, read_tasks, sampled
+from gemma_lsp.bench.complete.types import Arm, Row, compare, mean, share, summed_up
 from gemma_lsp.bench.llama_server import LlamaServer, ServerOptions
 from gemma_lsp.cli.bench_complete import print_completed
 from gemma_lsp.generate.distance import distance
@@ -178,10 +179,10 @@ def test_results_are_kept_and_taken_up_again(tmp_path: Path) -> None:
     again = Store(path, {"model": "m"})
     assert again.has("1", Arm.OURS)
     assert again.rows == [row("1", Arm.OURS, passed=True)]
-    with pytest.raises(StoreError, match="another run"):
+    with pytest.raises(ConfigError, match="another run"):
         Store(path, {"model": "n"})
     path.write_text("{")
-    with pytest.raises(StoreError, match="choose another --json"):
+    with pytest.raises(ConfigError, match="choose another --json"):
         Store(path, {"model": "m"})
 
 

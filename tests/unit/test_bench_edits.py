@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.bench.edits import EditsOptions, run_edits
-from gemma_lsp.bench.edits_types import OURS, THEIRS, THEIRS_BEST, Edits
+from gemma_lsp.bench.edits.run import EditsOptions, run_edits
+from gemma_lsp.bench.edits.types import OURS, THEIRS, THEIRS_BEST, Edits
 from gemma_lsp.bench.llama_server import LlamaServer, LlamaServerError, ServerOptions, find_llama_server
 from gemma_lsp.cli.bench_edits import print_edits, sizes_of
 from tests.support.scoring import load, silent
 
 # Keeps what agrees with the prompt before from its start, as llama-server does; with --cache-reuse all but what is new.
-SERVER = '''
+SERVER = """
 import http.server, json, sys
 before, best = [], "--cache-reuse" in sys.argv
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from gemma_lsp.base.errors import ConfigError
-from gemma_lsp.bench.explain import ExplainOptions, measure_explain, measure_fix, measure_raw, run_explain
-from gemma_lsp.bench.explain_score import code_of_answer, named_lines, names_change, passes
-from gemma_lsp.bench.explain_sums import Share, paired, share
-from gemma_lsp.bench.explain_tasks import BugTask, TasksError, changed_lines, load_tasks, sample
-from gemma_lsp.bench.explain_types import ExplainReport, FixResult, RawResult, Row, read_rows
+from gemma_lsp.bench.bugs.explain import ExplainOptions, measure_explain, measure_fix, measure_raw, run_explain
+from gemma_lsp.bench.bugs.explain_types import ExplainReport, FixResult, RawResult, Row, read_rows
+from gemma_lsp.bench.bugs.score import code_of_answer, named_lines, names_change, passes
+from gemma_lsp.bench.bugs.sums import Share, paired, share
+from gemma_lsp.bench.bugs.tasks import BugTask, TasksError, changed_lines, load_tasks, sample
 from gemma_lsp.cli.bench_explain import print_explain
 from gemma_lsp.config.schema import Settings
 from tests.support.scripted import ScriptedEngine, scripted_model

@@ -13,9 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gemma_lsp.base.errors import ConfigError, GemmaLspError
-from gemma_lsp.bench.explain_history import passes, read_fix, tells
-from gemma_lsp.bench.explain_tasks import TasksError
-from gemma_lsp.bench.explain_upstream import UpstreamOptions, run_upstream
+from gemma_lsp.bench.bugs.fixes import passes, read_fix, tells
+from gemma_lsp.bench.bugs.tasks import TasksError
+from gemma_lsp.bench.bugs.upstream import UpstreamOptions, run_upstream
 from gemma_lsp.cli import app
 from gemma_lsp.cli.bench_explain import print_upstream
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gemma_lsp.bench import indexing
-from gemma_lsp.bench.indexing import NothingToIndex, index_speed, keystrokes, latency, read_index, with_long_file
+from gemma_lsp.bench.pace import indexing
+from gemma_lsp.bench.pace.indexing import NothingToIndex, index_speed, keystrokes, latency, read_index, with_long_file
 from gemma_lsp.syntax import Index, OpenTree
 
 MODULE = 'import os\n\n\nclass A:\n    "A."\n\n    def m(self):\n        return os.name\n\n\ndef f(x): return A().m\n'

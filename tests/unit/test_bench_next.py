@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gemma_lsp.bench.complete import Completed, NextOptions, run_next
-from gemma_lsp.bench.complete_history import Scene, file_alone
-from gemma_lsp.bench.complete_local import DriverClient
-from gemma_lsp.bench.complete_next import Asked, next_lines
-from gemma_lsp.bench.complete_types import Arm
+from gemma_lsp.bench.complete.history import Scene, file_alone
+from gemma_lsp.bench.complete.local import DriverClient
+from gemma_lsp.bench.complete.next import Asked, next_lines
+from gemma_lsp.bench.complete.run import Completed, NextOptions, run_next
+from gemma_lsp.bench.complete.types import Arm
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import Editing, TokenCounter
 from gemma_lsp.bench.history import read_history

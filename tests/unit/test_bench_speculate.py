@@ -13,8 +13,7 @@ from rich.console import Console
 
 from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.bench.run import LoadOptions
-from gemma_lsp.bench.speculate import (
+from gemma_lsp.bench.pace.speculate import (
     ELSEWHERE,
     OTHER,
     RENAME,
@@ -26,7 +25,8 @@ from gemma_lsp.bench.speculate import (
     SpeculateOptions,
     run_speculate,
 )
-from gemma_lsp.bench.typing import Typed, TypingOptions, run_typing
+from gemma_lsp.bench.pace.typing import Typed, TypingOptions, run_typing
+from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli.bench_speculate import print_speculated, print_typed
 
 _LINES = "".join(f"    step_{n} = kg * {n} + len(name)\n" for n in range(9))

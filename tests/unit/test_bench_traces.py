@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gemma_lsp.bench.run import BenchOptions, run_trace
-from gemma_lsp.bench.traces import KeyRow, TraceError, read_trace, states
+from gemma_lsp.bench.replay.run import BenchOptions, run_trace
+from gemma_lsp.bench.replay.traces import KeyRow, TraceError, read_trace, states
 from gemma_lsp.cli.bench_traces import print_trace
 from tests.support.scoring import load, silent
 

@@ -94,9 +94,7 @@ def test_a_model_that_is_too_large_for_the_gpu_says_what_to_do() -> None:
 def test_the_engine_is_what_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting of model and engine reaches the process."""
     monkeypatch.delenv(IDLE_ENVIRONMENT, raising=False)
-    model = ModelSettings(
-        n_ctx=4096, gpu_layers=3, threads=5, flash_attention="off", kv_type="q8_0", n_batch=64
-    )
+    model = ModelSettings(n_ctx=4096, gpu_layers=3, threads=5, flash_attention="off", kv_type="q8_0", n_batch=64)
     settings = Settings(model=model, engine=EngineSettings(idle_exit_minutes=2, nice=7, snapshot_mb=8))
     assert engine_spec(settings, Path("m.gguf")) == EngineSpec(
         model="m.gguf",

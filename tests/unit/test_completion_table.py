@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gemma_lsp.bench.complete_ask import Asker, Said
-from gemma_lsp.bench.complete_score import breaks, first_line, leaks, repeats_suffix
+from gemma_lsp.bench.complete.ask import Asker, Said
+from gemma_lsp.bench.complete.score import breaks, first_line, leaks, repeats_suffix
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import LayoutOptions, plan_layout
 from gemma_lsp.prompt.resident import Focus, Resident

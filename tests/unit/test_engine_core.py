@@ -67,7 +67,7 @@ class Asker:
         return found[0]
 
     def refs(self, *parts: str) -> tuple[SegmentRef, ...]:
-        """"b:text" -> a reference whose text is known to this asker."""
+        """ "b:text" -> a reference whose text is known to this asker."""
         kinds = {"b": Region.BODY, "e": Region.ERRATA, "h": Region.HOLE, "r": Region.REQUEST}
         segments = [Segment(kinds[p[0]], p[2:]) for p in parts]
         self.texts |= {s.key: s.text for s in segments}

@@ -10,16 +10,11 @@ import pytest
 
 from gemma_lsp.models.trust import LEAST_PARAMETERS, Measured, judged, parameters_of, record
 from tests.support.scripted import ScriptedEngine, scripted_model
-from tests.support.sessions import FILES, open_file, quiet, started_in, write_files
+from tests.support.sessions import open_file, quiet, started_in
 from tests.unit.gguf_files import Gguf
 from tests.unit.test_server_privacy import answers
 
 PULLS = {"diagnostic": {}}
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    return write_files(tmp_path / "shop", FILES)
 
 
 @pytest.fixture

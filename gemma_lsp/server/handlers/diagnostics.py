@@ -37,9 +37,7 @@ def workspace_diagnostic(
     return _answer_all(session, params)
 
 
-async def _answer_all(
-    session: Session, params: types.WorkspaceDiagnosticParams
-) -> types.WorkspaceDiagnosticReport:
+async def _answer_all(session: Session, params: types.WorkspaceDiagnosticParams) -> types.WorkspaceDiagnosticReport:
     previous = {told.uri: told.value for told in params.previous_result_ids}
     whole = types.WorkspaceDiagnosticReport(items=[])
     for uri in dict.fromkeys([*(document.uri for document in session.app.documents), *previous]):

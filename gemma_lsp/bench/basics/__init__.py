@@ -1,0 +1,1 @@
+"""`bench basics`: prefill and decode beside llama.cpp, and what a session waits for."""

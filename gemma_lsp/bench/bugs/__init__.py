@@ -1,0 +1,1 @@
+"""`bench explain` and `bench review`: functions that are known to be wrong."""

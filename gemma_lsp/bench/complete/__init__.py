@@ -1,0 +1,1 @@
+"""`bench complete`: are completions right, and is the repository worth its place?"""

@@ -1,0 +1,159 @@
+"""Next-line tasks through the product, with the repository resident and with the active file alone. Blocks.
+
+The repository lives as in the server: one layout, edits as errata, a new layout where too much has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gemma_lsp.bench.complete.ask import Asker, Said
+from gemma_lsp.bench.complete.local import DriverClient
+from gemma_lsp.bench.complete.next import Asked, NextLine
+from gemma_lsp.bench.complete.score import breaks, first_line, leaks, repeats_suffix, similarity
+from gemma_lsp.bench.complete.store import Store
+from gemma_lsp.bench.complete.types import Arm, Comparison, Row, compare
+from gemma_lsp.bench.driver import Driver
+from gemma_lsp.bench.editing import Editing
+from gemma_lsp.prompt.hole import Hole
+from gemma_lsp.prompt.layout import Layout
+from gemma_lsp.prompt.resident import Resident
+from gemma_lsp.prompt.segments import Prompt
+from gemma_lsp.syntax.index import build
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.text import Span, Text
+from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
+
+FILE_CHARS = 6000  # of the active file before the cursor, where nothing else is shown: 2,000 tokens
+TRUTH_TOKENS = 64
+ROOM = 128  # tokens kept free for the answer and the truth
+
+
+class Context(StrEnum):
+    """What a completion may know."""
+
+    REPO = "repo"
+    FILE = "file"
+
+
+ARMS = {Context.REPO: Arm.REPO, Context.FILE: Arm.FILE}
+
+
+@dataclass(slots=True)
+class Scene:
+    """Where the tasks are asked: the living repository and the model."""
+
+    driver: Driver
+    client: DriverClient
+    editing: Editing
+
+    def asker(self) -> Asker:
+        """The product on this thread."""
+        assert self.client.model is not None
+        return Asker(client=self.client, model=self.client.model)
+
+
+def replay_tasks(
+    scene: Scene, script: Sequence[Asked], contexts: Sequence[Context], store: Store, say: Callable[[str], None]
+) -> None:
+    """Goes through the history; each task is written when it is done."""
+    total, done = sum(len(asked.tasks) for asked in script), 0
+    for asked in script:
+        for number, hunk in enumerate(asked.commit.hunks):
+            for task in asked.tasks:
+                if task.hunk == number:
+                    done += 1
+                    say(f"{done} of {total}: {task.id}")
+                    _ask(scene, task, contexts, store)
+            scene.editing.edit(hunk.path, hunk.text, hunk.span.start)
+        if scene.editing.resident.stale:
+            scene.editing.lay_out()
+
+
+def comparisons(rows: Sequence[Row]) -> list[Comparison]:
+    """The repository against the file alone."""
+    found = (compare(rows, Arm.REPO, Arm.FILE, what) for what in ("nll", "similarity", "exact"))
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _ask(scene: Scene, task: NextLine, contexts: Sequence[Context], store: Store) -> None:
+    todo = [context for context in contexts if not store.has(task.id, ARMS[context])]
+    if not todo:
+        return
+    scene.editing.edit(task.path, task.text, task.offset)
+    rows = []
+    for context in todo:
+        resident = _resident(scene, task) if context is Context.REPO else file_alone(scene, task)
+        said, prompt = _said(scene, context, resident, task)
+        nll = nll_per_char(scene.driver, context, prompt, task.truth) if prompt else None
+        rows.append(_row(task, ARMS[context], said, nll))
+    store.put(rows, comparisons([*store.rows, *rows]))
+
+
+def _resident(scene: Scene, task: NextLine) -> Resident:
+    """The repository as it stands, laid out anew where the prompt would not fit."""
+    count, n_ctx = scene.editing.count, scene.asker().model.n_ctx
+    if count.total(scene.editing.resident.head()) + ROOM + _tail_tokens(scene, task) > n_ctx:
+        scene.editing.lay_out()
+        scene.editing.look(task.path, task.offset)
+    return scene.editing.resident
+
+
+def _tail_tokens(scene: Scene, task: NextLine) -> int:
+    hole = scene.editing.resident.hole
+    return len(hole.span) // 2 if hole else 0
+
+
+def file_alone(scene: Scene, task: NextLine) -> Resident:
+    """A repository of one file, all of which stands around the cursor in its own order."""
+    files = {task.path: task.text}
+    name = scene.editing.resident.index.snapshot.name
+    index = build(WorkspaceSnapshot(root=None, name=name, files=files))
+    start = task.text.position(max(0, task.offset - FILE_CHARS))
+    first = task.text.line_span(start.line + (1 if start.column else 0)).start
+    hole = Hole(path=task.path, symbol="", span=Span(first, len(task.text.content)), text=task.text)
+    resident = Resident.start(Layout((), 0, 0), index, scene.editing.frame)
+    return replace(resident, hole=hole)
+
+
+def _said(scene: Scene, context: Context, resident: Resident, task: NextLine) -> tuple[Said, Prompt]:
+    scene.client.last = ()
+    asker = scene.asker()
+    asker.workspace = context
+    said = asyncio.run(asker.at(resident, task.path, task.offset, invoked=False))
+    return said, scene.client.last
+
+
+def nll_per_char(driver: Driver, trunk: str, prompt: Prompt, truth: str) -> float | None:
+    """Nats for each character of a line behind a prompt; None for a line that has no tokens."""
+    tokens = driver.tokens(truth)[:TRUTH_TOKENS]
+    if not tokens:
+        return None
+    rows = driver.score(trunk, prompt, tokens, exact=False)
+    said = b"".join(driver.backend.piece(token) for token in tokens).decode("utf-8", "replace")
+    return -float(sum(rows[i][token] for i, token in enumerate(tokens))) / max(1, len(said))
+
+
+def _row(task: NextLine, arm: Arm, said: Said, nll: float | None) -> Row:
+    content = task.text.content
+    around = (content[: task.offset], said.text, content[task.offset :], task.truth)
+    return Row(
+        task=task.id,
+        arm=arm,
+        text=said.text,
+        reason=said.reason,
+        exact=first_line(said.text) == first_line(task.truth),
+        similarity=round(similarity(first_line(said.text), task.truth), 4),
+        nll=round(nll, 5) if nll is not None else None,
+        repeats=repeats_suffix(*around),
+        breaks=breaks(*around, lambda text: not parse(task.path, Text(text)).error_spans),
+        leaks=leaks(said.text),
+        prompt=said.cost.prompt if said.cost else 0,
+        evaluated=said.cost.evaluated if said.cost else 0,
+        generated=said.cost.generated if said.cost else 0,
+        first_ms=round(said.cost.first_token_ms, 1) if said.cost else None,
+        total_ms=round(said.cost.total_ms, 1) if said.cost else None,
+    )

@@ -1,0 +1,62 @@
+"""The report as a picture. Needs matplotlib, which only the extra `bench` brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gemma_lsp.base.errors import GemmaLspError
+from gemma_lsp.bench.replay.fidelity import FidelityRow
+from gemma_lsp.bench.replay.report import Report
+
+INSTALL = "pip install 'gemma-lsp[bench]'"
+_COLOURS = {"errata": "#1b7837", "recompute": "#762a83", "stale": "#999999"}
+
+
+def write_plot(report: Report, path: Path) -> None:
+    """Writes an SVG. Raises `GemmaLspError` where matplotlib is not installed or the file cannot be written."""
+    try:
+        matplotlib = import_module("matplotlib")
+        figure_class = import_module("matplotlib.figure").Figure
+    except ImportError:
+        raise GemmaLspError(f"a plot needs matplotlib; run {INSTALL}, or leave --plot out") from None
+    panels = [draw for draw, wanted in ((_cost, report.costs), (_facts, report.facts)) if wanted]
+    figure = figure_class(figsize=(7.0 * max(1, len(panels)), 4.2), layout="constrained")
+    for at, draw in enumerate(panels, 1):
+        draw(report, figure.add_subplot(1, len(panels), at))
+    about = report.about
+    figure.suptitle(f"{about.repo} {about.rev}, {about.model}, {about.n_ctx:,} tokens of context", fontsize=10)
+    try:
+        with matplotlib.rc_context({"svg.hashsalt": "gemma-lsp"}):
+            figure.savefig(path, format="svg", metadata={"Date": None})
+    except OSError as error:
+        raise GemmaLspError(f"the plot cannot be written to {path}: {error.strerror}; choose another --plot") from error
+
+
+def _cost(report: Report, axes: Any) -> None:
+    """Tokens that the answer after each commit waited for."""
+    for arm in report.arms:
+        rows = [row for row in report.costs if row.arm == arm]
+        axes.plot(range(1, len(rows) + 1), [r.evaluated for r in rows], "o-", ms=3, label=arm, color=_COLOURS.get(arm))
+    first = [row for row in report.costs if row.arm == report.arms[0]]
+    axes.plot(range(1, len(first) + 1), [r.changed for r in first], ":", color="black", label="inserted by the commit")
+    axes.set(yscale="symlog", xlabel="commit", ylabel="tokens", title="evaluated before the answer")
+    axes.legend(fontsize=8)
+
+
+def _facts(report: Report, axes: Any) -> None:
+    """KL to the exact recomputation after more and more edits, beside the noise."""
+    edits = [row.edits for row in report.facts]
+    for arm in ("errata", "stale"):
+        means = [_mean_kl(row.answers, arm) for row in report.facts]
+        axes.plot(edits, means, "o-", ms=3, label=arm, color=_COLOURS.get(arm))
+    axes.plot(edits, [row.fidelity.floor for row in report.facts], ":", color="black", label="noise floor")
+    axes.set(xscale="log", yscale="log", xlabel="edits", ylabel="nats", title="KL to exact, facts asked for")
+    axes.legend(fontsize=8)
+
+
+def _mean_kl(answers: Sequence[FidelityRow], arm: str) -> float:
+    values = [x for row in answers for x in row.arms[arm].kl]
+    return max(1e-5, sum(values) / len(values))  # 0 has no place on a logarithmic axis

@@ -1,0 +1,130 @@
+"""One bench from start to end: history, cost through the engine, fidelity and facts through a driver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from gemma_lsp.bench.driver import Driver
+from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
+from gemma_lsp.bench.history import History, HistoryError, read_history
+from gemma_lsp.bench.replay.costs import CostRow, Start, replay
+from gemma_lsp.bench.replay.counting import CountingBackend
+from gemma_lsp.bench.replay.facts import FactsRow, run_facts
+from gemma_lsp.bench.replay.fidelity import TRUTH_TOKENS, FidelityRow, replay_fidelity
+from gemma_lsp.bench.replay.moments import Script, script_of
+from gemma_lsp.bench.replay.report import About, Report
+from gemma_lsp.bench.replay.traces import Trace, TraceReport, play
+from gemma_lsp.bench.session import Load, LoadOptions, Say, session
+from gemma_lsp.engine.backend import Backend, tail_room
+from gemma_lsp.engine.messages import ModelInfo
+
+NO_FACTS = "facts: no function stands in full in the first part of the prompt; raise --n-ctx"
+MIN_CTX = 512  # of a model of which only the vocabulary is used
+CELLS = 5  # contexts that three trunks with their masked cells and errata fit into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """What is replayed. `steps` 0 leaves the replay out, `facts` 0 the facts; `rev` "" takes the last commits.
+
+    `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
+    """
+
+    repo: Path
+    rev: str = ""
+    steps: int = 20
+    n_ctx: int = 8192
+    arms: tuple[Arm, ...] = COMPARED
+    fidelity: bool = True
+    counting: bool = False
+    facts: int = 0
+    seed: int = 0
+
+
+def run_bench(options: BenchOptions, load: Load, say: Say) -> Report:
+    """Measures. Blocks for as long as the model needs; `say` hears where it is. Raises `GemmaLspError`."""
+    if not options.steps and (options.counting or not options.facts):
+        raise HistoryError("nothing is to be replayed; give --steps or --facts; facts cannot be only counted")
+    history = read_history(options.repo, rev=options.rev, steps=max(1, options.steps))
+    report = asyncio.run(_costs(options, history, load, say)) if options.steps else None
+    if report is None or (not options.counting and (options.facts or options.fidelity)):
+        report = _truth(options, history, report, load, say)
+    return report
+
+
+async def _costs(options: BenchOptions, history: History, load: Load, say: Say) -> Report:
+    say("loading the model")
+    starts: list[Start] = []
+    rows: list[CostRow] = []
+    async with session(_backend(options, load)) as running:
+        script = script_of(running.editing(history), history.commits)
+        for arm in options.arms:
+            start, more = await replay(running.client, script, arm, say)
+            starts.append(start)
+            rows += more
+    return Report(
+        about=_about(options, history, running.model), starts=tuple(starts), costs=tuple(rows), left_out=script.left_out
+    )
+
+
+def run_trace(options: BenchOptions, trace: Trace, keys: int, load: Load, say: Say) -> TraceReport:
+    """Plays the first `keys` transactions of a recorded session. Blocks; raises `GemmaLspError`."""
+    return asyncio.run(_played(options, trace, keys, load, say))
+
+
+async def _played(options: BenchOptions, trace: Trace, keys: int, load: Load, say: Say) -> TraceReport:
+    say("loading the model")
+    history = read_history(options.repo, rev=options.rev, steps=1)
+    async with session(_backend(options, load)) as running:
+        rows = await play(running.client, running.editing(history), trace, keys, say)
+    return TraceReport(about=asdict(_about(options, history, running.model)), rows=tuple(rows))
+
+
+def _backend(options: BenchOptions, load: Load) -> Backend:
+    if options.counting:
+        return CountingBackend(load(LoadOptions(n_ctx=MIN_CTX)), options.n_ctx)
+    return load(LoadOptions(n_ctx=options.n_ctx))
+
+
+def _truth(options: BenchOptions, history: History, report: Report | None, load: Load, say: Say) -> Report:
+    say("loading the model")
+    driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(COMPARED), n_outputs=TRUTH_TOKENS)))
+    try:
+        # The prompts are those of the smaller context; the cells beyond it hold the other arms.
+        model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=tail_room(options.n_ctx))
+        scored: Iterable[FidelityRow] = ()
+        facts: tuple[FactsRow, ...] = ()
+        if options.steps and options.fidelity:
+            scored = replay_fidelity(driver, _script(history, model, driver.backend), say)
+        if options.facts:
+            facts = run_facts(driver, _editing(history, model, driver.backend), options.facts, options.seed, say)
+    finally:
+        driver.close()
+    found = report or Report(about=_about(options, history, model))
+    missing = (NO_FACTS,) if options.facts and not facts else ()
+    return replace(found, fidelity=tuple(scored), facts=facts, left_out=(*found.left_out, *missing))
+
+
+def _script(history: History, model: ModelInfo, backend: Backend) -> Script:
+    return script_of(_editing(history, model, backend), history.commits)
+
+
+def _editing(history: History, model: ModelInfo, backend: Backend) -> Editing:
+    return Editing(history, model, TokenCounter(backend.tokenize))
+
+
+def _about(options: BenchOptions, history: History, model: ModelInfo) -> About:
+    return About(
+        repo=history.name,
+        rev=options.rev or f"{history.start[:12]}..{history.end[:12]}",
+        start=history.start,
+        model=model.name,
+        build=model.build,
+        n_ctx=options.n_ctx,
+        n_swa=model.n_swa,
+        threads=model.threads,
+        counted_only=options.counting,
+    )
