@@ -12,7 +12,7 @@ from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient
 
 from tests.e2e.server import COMMAND, LIMIT_S, OPTIONS, PARCELS, environment
-from tests.e2e.test_editor import capabilities, listen, open_file, until_ready
+from tests.e2e.test_editor import begin, capabilities, open_file, until_ready
 
 CODE = '''def running_total(values):
     """Return the list of running sums of values."""
@@ -44,7 +44,6 @@ SETTINGS = {**OPTIONS, "diagnostics": {"enabled": "off"}, "hover": {"enabled": T
 @pytest_lsp.fixture(config=ClientServerConfig(server_command=COMMAND, server_env=environment()))
 async def client(lsp_client: LanguageClient) -> AsyncIterator[None]:
     """An editor that resolves edits and confirms them, on a copy of the sample repository."""
-    listen(lsp_client)
     able = capabilities()
     assert able.text_document is not None
     assert able.workspace is not None
@@ -60,13 +59,7 @@ async def client(lsp_client: LanguageClient) -> AsyncIterator[None]:
         resource_operations=[types.ResourceOperationKind.Create],
         change_annotation_support=types.ChangeAnnotationsSupportOptions(),
     )
-    await lsp_client.initialize_session(
-        types.InitializeParams(
-            capabilities=able,
-            workspace_folders=[types.WorkspaceFolder(uri=PARCELS.as_uri(), name="parcels")],
-            initialization_options=SETTINGS,
-        )
-    )
+    await begin(lsp_client, able, SETTINGS)
     await until_ready(lsp_client)
     yield
     await lsp_client.shutdown_session()

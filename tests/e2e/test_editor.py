@@ -23,17 +23,22 @@ MORE = "\n\nclass Box(Dimensions):\n    @property\n    def litres(self) -> float
 @pytest_lsp.fixture(config=ClientServerConfig(server_command=COMMAND, server_env=environment()))
 async def client(lsp_client: LanguageClient) -> AsyncIterator[None]:
     """An editor that can do everything this server uses, on a copy of the sample repository."""
-    listen(lsp_client)
-    await lsp_client.initialize_session(
-        types.InitializeParams(
-            capabilities=capabilities(),
-            root_uri=PARCELS.as_uri(),
-            workspace_folders=[types.WorkspaceFolder(uri=PARCELS.as_uri(), name="parcels")],
-            initialization_options=OPTIONS,
-        )
-    )
+    await begin(lsp_client, capabilities(), OPTIONS)
     yield
     await lsp_client.shutdown_session()
+
+
+async def begin(client: LanguageClient, able: types.ClientCapabilities, options: dict[str, Any]) -> None:
+    """A session in the sample repository."""
+    listen(client)
+    await client.initialize_session(
+        types.InitializeParams(
+            capabilities=able,
+            root_uri=PARCELS.as_uri(),
+            workspace_folders=[types.WorkspaceFolder(uri=PARCELS.as_uri(), name="parcels")],
+            initialization_options=options,
+        )
+    )
 
 
 def capabilities() -> types.ClientCapabilities:

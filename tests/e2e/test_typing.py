@@ -18,7 +18,7 @@ from pygls.exceptions import JsonRpcException
 from pytest_lsp import ClientServerConfig, LanguageClient
 
 from tests.e2e.server import COMMAND, LIMIT_S, OPTIONS, PARCELS, environment
-from tests.e2e.test_editor import capabilities, listen, until_ready
+from tests.e2e.test_editor import begin, capabilities, until_ready
 
 TYPED = """
 
@@ -37,15 +37,7 @@ WAIT = {**OPTIONS, "completion": {"debounce_ms": 60, "deadline_ms": 120_000, "ma
 @pytest_lsp.fixture(config=ClientServerConfig(server_command=COMMAND, server_env=environment()))
 async def client(lsp_client: LanguageClient) -> AsyncIterator[None]:
     """An editor that asks with every key and cancels what it asked before, as VS Code does."""
-    listen(lsp_client)
-    await lsp_client.initialize_session(
-        types.InitializeParams(
-            capabilities=capabilities(),
-            root_uri=PARCELS.as_uri(),
-            workspace_folders=[types.WorkspaceFolder(uri=PARCELS.as_uri(), name="parcels")],
-            initialization_options=WAIT,
-        )
-    )
+    await begin(lsp_client, capabilities(), WAIT)
     yield
     await lsp_client.shutdown_session()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import doctor_cache
 from gemma_lsp.cli.bench import print_report
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
+from tests.support.histories import commits
 from tests.support.scoring import ScoringFake, load, silent
 
 RATES = '"""Rates."""\n\nLIMIT = 30\n\n\ndef rate(kg):\n    base = kg * 2\n    return base\n'
@@ -56,24 +56,7 @@ VERSIONS: tuple[dict[str, str | None], ...] = (
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five commits, four of which change Python files."""
-    root = tmp_path_factory.mktemp("shop")
-
-    def git(*args: str) -> None:
-        names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
-
-    git("init", "-q")
-    for number, files in enumerate(VERSIONS):
-        for path, content in files.items():
-            target = root / path
-            target.parent.mkdir(exist_ok=True)
-            if content is None:
-                target.unlink()
-            else:
-                target.write_bytes(content.encode())
-        git("add", "-A")
-        git("commit", "-q", "-m", f"step {number}")
-    return root
+    return commits(tmp_path_factory.mktemp("shop"), VERSIONS)
 
 
 def editing_of(repo: Path) -> Editing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from gemma_lsp.cli.bench_complete import print_completed
 from gemma_lsp.generate.distance import distance
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text
+from tests.support.llama_server import stand_in
 from tests.support.scripted import ScriptedEngine, scripted_model
 
 ROW = {
@@ -56,33 +56,16 @@ def test_a_task_is_a_program_with_a_gap(tmp_path: Path) -> None:
     assert line.program(line.truth) == span.program(span.truth)
 
 
-SERVER = """
-import http.server, json, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def say(self, found):
-        body = json.dumps(found).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def do_GET(self):
-        self.say({"status": "ok"})
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        right = self.path == "/infill" and asked["input_prefix"].endswith("su") and asked["temperature"] == 0
-        self.say({"content": "m(items)" if right else "    pass\\n", "timings": {"prompt_n": 7}})
-    def log_message(self, *args):
-        pass
-port = int(sys.argv[sys.argv.index("--port") + 1])
-http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+ANSWER = """
+def answer(path, asked):
+    right = path == "/infill" and asked["input_prefix"].endswith("su") and asked["temperature"] == 0
+    return {"content": "m(items)" if right else "    pass\\n", "timings": {"prompt_n": 7}}
 """
 
 
 async def test_llama_server_is_an_arm_of_its_own(tmp_path: Path) -> None:
     """Its answer is taken as it is, and compared with ours task by task."""
-    program = tmp_path / "llama-server"
-    program.write_text(f"#!{sys.executable}\n{SERVER}", "utf-8")
-    program.chmod(0o755)
+    program = stand_in(tmp_path, ANSWER)
     engine = ScriptedEngine("x", " = sum(items)\n", "x", "m(items)\n")
     store = Store(None, {})
     with LlamaServer(ServerOptions(program=str(program), model="m", n_ctx=1024, threads=1)) as server:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,62 +14,39 @@ from gemma_lsp.bench.edits.run import EditsOptions, run_edits
 from gemma_lsp.bench.edits.types import OURS, THEIRS, THEIRS_BEST, Edits
 from gemma_lsp.bench.llama_server import LlamaServer, LlamaServerError, ServerOptions, find_llama_server
 from gemma_lsp.cli.bench_edits import print_edits, sizes_of
+from tests.support.histories import commits
+from tests.support.llama_server import stand_in
 from tests.support.scoring import load, silent
 
 # Keeps what agrees with the prompt before from its start, as llama-server does; with --cache-reuse all but what is new.
-SERVER = """
-import http.server, json, sys
+ANSWER = """
 before, best = [], "--cache-reuse" in sys.argv
-class Handler(http.server.BaseHTTPRequestHandler):
-    def say(self, found):
-        body = json.dumps(found).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def do_GET(self):
-        self.say({"status": "ok"})
-    def do_POST(self):
-        global before
-        prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"]
-        same = next((i for i, (a, b) in enumerate(zip(before, prompt)) if a != b), min(len(before), len(prompt)))
-        n = len(prompt) - same
-        before = prompt
-        self.say({"timings": {"prompt_n": min(n, 40) if best else n}} if prompt else {"error": "empty"})
-    def log_message(self, *args):
-        pass
-port = int(sys.argv[sys.argv.index("--port") + 1])
-http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+def answer(path, asked):
+    global before
+    prompt = asked["prompt"]
+    same = next((i for i, (a, b) in enumerate(zip(before, prompt)) if a != b), min(len(before), len(prompt)))
+    n = len(prompt) - same
+    before = prompt
+    return {"timings": {"prompt_n": min(n, 40) if best else n}} if prompt else {"error": "empty"}
 """
 
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three files of functions, and a commit that changes one."""
-    root = tmp_path_factory.mktemp("shop")
 
-    def git(*args: str) -> None:
-        names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
+    def functions(name: str) -> str:
+        return "\n\n".join(f"def {name}_{n}(kg):\n    base = kg * {n}\n    return base\n" for n in range(4))
 
-    git("init", "-q")
-    for name in ("alpha", "beta", "gamma"):
-        body = "\n\n".join(f"def {name}_{n}(kg):\n    base = kg * {n}\n    return base\n" for n in range(4))
-        (root / f"{name}.py").write_text(body, "utf-8")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    (root / "gamma.py").write_text("def gamma():\n    return 1\n", "utf-8")
-    git("commit", "-qam", "two")
-    return root
+    first = {f"{name}.py": functions(name) for name in ("alpha", "beta", "gamma")}
+    versions = (first, {"gamma.py": "def gamma():\n    return 1\n"})
+    return commits(tmp_path_factory.mktemp("shop"), versions)
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program called llama-server."""
-    path = tmp_path_factory.mktemp("bin") / "llama-server"
-    path.write_text(f"#!{sys.executable}\n{SERVER}", "utf-8")
-    path.chmod(0o755)
-    return path
+    return stand_in(tmp_path_factory.mktemp("bin"), ANSWER)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from gemma_lsp.cli import app
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.generate.answers import gather
 from gemma_lsp.prompt.segments import Region, Segment
+from tests.support.histories import commits
 from tests.support.scoring import ScoringFake, load, silent
 
 RATES = "LIMIT = 30\n\n\ndef rate(kg):\n    base = kg * 2\n    return base\n"
@@ -31,19 +31,7 @@ VERSIONS = ({"rates.py": RATES, "use.py": ""}, {"rates.py": MORE}, {"use.py": US
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three commits: a module, a function more in it, a user of both."""
-    root = tmp_path_factory.mktemp("rates")
-
-    def git(*args: str) -> None:
-        names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
-
-    git("init", "-q")
-    for number, files in enumerate(VERSIONS):
-        for path, content in files.items():
-            (root / path).write_text(content)
-        git("add", "-A")
-        git("commit", "-q", "-m", f"step {number}")
-    return root
+    return commits(tmp_path_factory.mktemp("rates"), VERSIONS)
 
 
 def script_of(history: Path, *, seed: int = 0, n: int = 0) -> list[Asked]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from gemma_lsp.bench.pace.speculate import (
 from gemma_lsp.bench.pace.typing import Typed, TypingOptions, run_typing
 from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli.bench_speculate import print_speculated, print_typed
+from tests.support.histories import commits
 
 _LINES = "".join(f"    step_{n} = kg * {n} + len(name)\n" for n in range(9))
 CODE = f'''"""Rates."""
@@ -49,14 +49,8 @@ def test_rate():
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("shop")
-    (root / "rates.py").write_text(CODE)
-    names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for args in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
-        subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
-    (root / "rates.py").write_text(CODE + "\n\nLIMIT = 30\n")
-    subprocess.run(["git", *names, "commit", "-qam", "second"], cwd=root, check=True, capture_output=True, timeout=60)
-    return root
+    versions = ({"rates.py": CODE}, {"rates.py": CODE + "\n\nLIMIT = 30\n"})
+    return commits(tmp_path_factory.mktemp("shop"), versions)
 
 
 def load(options: LoadOptions) -> FakeBackend:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from rich.console import Console
 from gemma_lsp.bench.replay.run import BenchOptions, run_trace
 from gemma_lsp.bench.replay.traces import KeyRow, TraceError, read_trace, states
 from gemma_lsp.cli.bench_traces import print_trace
+from tests.support.histories import commits
 from tests.support.scoring import load, silent
 
 START = "# Notes\n\nParcels are weighed.\n"
@@ -33,14 +33,9 @@ def written(path: Path, *, zipped: bool) -> Path:
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
     """One commit after the first."""
-    root = tmp_path / "shop"
-    root.mkdir()
-    for n in range(2):
-        (root / "rates.py").write_text(f"LIMIT = {n}\n\n\ndef rate(kg):\n    return kg * LIMIT\n", "utf-8")
-        for args in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
-            names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-            subprocess.run(["git", *names, *args], cwd=root, check=True, capture_output=True, timeout=60)
-    return root
+    (tmp_path / "shop").mkdir()
+    text = "LIMIT = {}\n\n\ndef rate(kg):\n    return kg * LIMIT\n"
+    return commits(tmp_path / "shop", [{"rates.py": text.format(n)} for n in range(2)])
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -126,7 +126,7 @@ def editor(
     script.chmod(0o755 if server else 0o644)
     env = {**environment(), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     env["XDG_STATE_HOME"] = str(home / "state")  # what is dismissed stays dismissed: not for whoever runs the tests
-    env |= {"PATH": f"{binaries}:{os.environ['PATH']}", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    env |= {"PATH": os.pathsep.join((str(binaries), *_without_others())), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     tmux = ["tmux", "-L", f"gemma-lsp-{os.getpid()}-{next(_NUMBERS)}", "-f", "/dev/null"]
     start = [*tmux, "new-session", "-d", "-s", "hx", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(folder)]
     subprocess.run([*start, f"{helix()} -v {file}"], env=env, check=True)
@@ -149,3 +149,9 @@ def _settings(options: Mapping[str, Any]) -> str:
             shown = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
             lines.append(f"{name} = {shown}")
     return "\n".join(lines) + "\n"
+
+
+def _without_others() -> list[str]:
+    """The folders of PATH in which none of the other servers of our languages.toml is: the menus are to be ours."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return [folder for folder in folders if not any(shutil.which(name, path=folder) for name in ("ruff", "pylsp"))]
