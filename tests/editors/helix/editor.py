@@ -126,7 +126,11 @@ def editor(
     script.chmod(0o755 if server else 0o644)
     env = {**environment(), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     env["XDG_STATE_HOME"] = str(home / "state")  # what is dismissed stays dismissed: not for whoever runs the tests
-    env |= {"PATH": os.pathsep.join((str(binaries), *_without_others())), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    env |= {
+        "PATH": os.pathsep.join((str(binaries), *_without_others())),
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+    }
     tmux = ["tmux", "-L", f"gemma-lsp-{os.getpid()}-{next(_NUMBERS)}", "-f", "/dev/null"]
     start = [*tmux, "new-session", "-d", "-s", "hx", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(folder)]
     subprocess.run([*start, f"{helix()} -v {file}"], env=env, check=True)
