@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.bench.bugs.explain_types import PARTS, ExplainReport, ExplainResult, FixResult, RawResult, Row, read_rows
 from gemma_lsp.bench.bugs.room import Connect, at_a_time, engine_for, room_for
 from gemma_lsp.bench.bugs.score import code_of_answer, named_lines, names_change, parses, passes
-from gemma_lsp.bench.bugs.tasks import BugTask, TasksError, load_tasks, sample
+from gemma_lsp.bench.bugs.tasks import BugTask, TasksError, about_run, load_tasks, sample
 from gemma_lsp.bench.child import missing_limits
 from gemma_lsp.bench.keep import keep, read_kept
 from gemma_lsp.config.schema import Settings
@@ -72,16 +71,10 @@ async def _run(options: ExplainOptions, tasks: Sequence[BugTask], connect: Conne
     say("loading the model")
     async with engine_for(connect, options.n_ctx) as client:
         model = await client.ready()
+        o = options
+        known = about_run(o.tasks, model, n_ctx=o.n_ctx, together=o.together, sample=o.n, seed=o.seed)
         report.about = {
-            "model": model.name,
-            "build": model.build,
-            "threads": model.threads,
-            "n_ctx": options.n_ctx,
-            "together": options.together,
-            "tasks": options.tasks.name,
-            "tasks_digest": digest_bytes(options.tasks.read_bytes()),
-            "sample": options.n,
-            "seed": options.seed,
+            **known,
             "raw_request": RAW_REQUEST,
             "not_limited": missing_limits(),
         }

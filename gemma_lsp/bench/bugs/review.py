@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import ConfigError
 from gemma_lsp.bench.bugs.review_types import Claim, Doubt, Reviewed, ReviewReport, read_report
 from gemma_lsp.bench.bugs.room import Connect, at_a_time, engine_for, room_for
-from gemma_lsp.bench.bugs.tasks import BugTask, load_tasks, sample
+from gemma_lsp.bench.bugs.tasks import BugTask, about_run, load_tasks, sample
 from gemma_lsp.bench.driver import ScoringBackend
 from gemma_lsp.bench.keep import keep, read_kept
 from gemma_lsp.bench.session import Load, LoadOptions
@@ -105,18 +104,9 @@ async def _review(
     say("loading the model")
     async with engine_for(connect, options.n_ctx) as client:
         model = await client.ready()
-        report.about = {
-            "model": model.name,
-            "build": model.build,
-            "threads": model.threads,
-            "n_ctx": options.n_ctx,
-            "together": options.together,
-            "tasks": options.tasks.name if options.tasks else "",
-            "tasks_digest": digest_bytes(options.tasks.read_bytes()) if options.tasks else "",
-            "sample": options.n,
-            "seed": options.seed,
-            "modules": list(options.modules),
-        }
+        o = options
+        known = about_run(o.tasks, model, n_ctx=o.n_ctx, together=o.together, sample=o.n, seed=o.seed)
+        report.about = {**known, "modules": list(options.modules)}
 
         async def measure(number: int, piece: Piece) -> None:
             say(f"{number} of {len(due)}: {piece.key}")

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
+from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import GemmaLspError
+from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.syntax.types import Symbol
 from gemma_lsp.text import Text
@@ -98,3 +101,15 @@ def _task(row: dict[str, str]) -> BugTask:
         correct=row["prompt"] + row["canonical_solution"].rstrip() + "\n",
         test=row["test"],
     )
+
+
+def about_run(tasks: Path | None, model: ModelInfo, **options: int) -> dict[str, Any]:
+    """What a report says of the model, the options and the file of tasks."""
+    return {
+        "model": model.name,
+        "build": model.build,
+        "threads": model.threads,
+        **options,
+        "tasks": tasks.name if tasks else "",
+        "tasks_digest": digest_bytes(tasks.read_bytes()) if tasks else "",
+    }
