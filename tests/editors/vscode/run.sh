@@ -3,6 +3,10 @@
 set -eu
 
 python=$(command -v "$1")
+case "$python" in
+/*) ;;
+*) python="$PWD/$python" ;; # the server is started in another folder
+esac
 tests=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$tests/../../.." && pwd)
 cache="${GEMMA_LSP_VSCODE:-$root/.venv/editors/vscode}"
