@@ -88,7 +88,14 @@ class Editor:
         before = path.stat().st_mtime_ns
         self.command("write!")
         self.until(lambda: path.exists() and path.stat().st_mtime_ns != before)
+        self.until(lambda: self._is_written(path))
         return path.read_text()
+
+    def _is_written(self, path: Path) -> bool:
+        """Whether the file has stopped growing: a long one is written in parts."""
+        size = path.stat().st_size
+        time.sleep(2 * POLL_S)
+        return 0 < size == path.stat().st_size
 
     def kill_server(self) -> None:
         os.kill(int(self._server_pid.read_text()), signal.SIGKILL)
