@@ -212,7 +212,8 @@ export class Workbench {
 
   /** The quick input, with this text chosen. Control+P opens files; ">" before the text runs commands. */
   async pick(text) {
-    const row = this.page.locator(".quick-input-list .monaco-list-row").first();
+    const label = path.basename(text.replace(/^>/, ""));
+    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: label }).first();
     const input = this.page.locator(".quick-input-widget input").first();
     await this.until(async () => {
       if (!(await input.isVisible())) {
@@ -220,9 +221,7 @@ export class Workbench {
       }
       return input.fill(text, { timeout: 1000 }).then(() => true, () => false); // it may just be closing
     }, "the quick input");
-    const label = path.basename(text.replace(/^>/, "")).toLowerCase();
-    await this.until(async () => (await row.textContent({ timeout: 2000 }).catch(() => ""))?.toLowerCase().includes(label), `the entry ${text}`);
-    await this.page.keyboard.press("Enter");
+    await this.until(() => row.click({ timeout: 1000 }).then(() => true, () => false), `the entry ${text}`);
   }
 
   /** Chooses from a list that has opened. */
