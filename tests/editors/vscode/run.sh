@@ -17,7 +17,7 @@ export PATH
 
 cd "$root/editors/vscode"
 if [ ! -e node_modules/.installed ] || [ package-lock.json -nt node_modules/.installed ]; then
-    npm ci --no-audit --no-fund --loglevel=error
+    NODE_OPTIONS=--use-system-ca npm ci --no-audit --no-fund --loglevel=error
     touch node_modules/.installed
 fi
 npm test

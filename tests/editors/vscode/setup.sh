@@ -16,7 +16,8 @@ if [ ! -e "$stamp" ]; then
     echo '{"private": true}' | tee node/package.json code-server/package.json > playwright/package.json
     (cd node && npm install --no-audit --no-fund --loglevel=error "node@$NODE")
     PATH="$PWD/node/node_modules/node/bin:$PATH"
-    export PATH
+    NODE_OPTIONS=--use-system-ca # npm's Node.js brings its own list of authorities, the system's may have more
+    export PATH NODE_OPTIONS
     # No scripts: they would compile what only the log's writer and the watchdog need.
     (cd code-server && npm install --no-audit --no-fund --loglevel=error --ignore-scripts "code-server@$CODE_SERVER")
     (cd code-server/node_modules/code-server/lib/vscode &&
