@@ -51,6 +51,21 @@ async def test_a_finding_comes_with_its_fix(shop: Path) -> None:
 
 
 @pytest.mark.usefixtures("reviews")
+@pytest.mark.parametrize(("line", "offered"), [(1, True), (0, False)])
+async def test_a_finding_is_fixed_from_anywhere_on_its_line(shop: Path, line: int, offered: bool) -> None:
+    """Also where the editor only looks whether there is something, and names no diagnostic."""
+    async with quiet(chat(FINDING, FIXED)) as client:
+        await started_in(client, shop, textDocument={**RESOLVES, **PULL}, workspace=ANNOTATES)
+        uri = open_file(client, shop / "shop/rates.py")
+        await pulled(client, uri)
+        place = {"start": {"line": line, "character": 0}, "end": {"line": line, "character": 0}}
+        params = {"textDocument": {"uri": uri}, "range": place, "context": {"diagnostics": [], "triggerKind": 2}}
+        titles = [action["title"] for action in await client.result("textDocument/codeAction", params)]
+        assert ("Fix: the surcharge is missing" in titles) is offered
+        assert ("Do not show this finding again" in titles) is offered
+
+
+@pytest.mark.usefixtures("reviews")
 async def test_a_dismissed_finding_stays_away(shop: Path, tmp_path: Path) -> None:
     """In this session and in the next one; the file is the user's alone."""
     async with quiet(chat(FINDING, FIXED)) as client:

@@ -34,6 +34,7 @@ from gemma_lsp.server.convert.arguments import ExplainArguments
 from gemma_lsp.server.convert.uris import uri_of
 from gemma_lsp.server.editing import made_edit, report, sendable
 from gemma_lsp.server.session import Session
+from gemma_lsp.text import Span, Text
 from gemma_lsp.workspace.mirror import OpenDocument
 
 _DISMISS = "Do not show this finding again"
@@ -48,13 +49,12 @@ def text_document_code_action(session: Session, params: types.CodeActionParams) 
         return None
     session.selection = (uri, params.range)
     span = session.positions.span(document.text, params.range)
-    if _unasked(params.context) and span.start == span.end and not params.context.diagnostics:
-        return []  # no light bulb on every line
-    parsed = place.workspace.index.files.get(place.path)
-    if parsed is None:
-        return []
-    facts = facts_at(parsed, span, len(params.context.diagnostics))
     actions = _about_findings(session, place, document, params)
+    parsed = place.workspace.index.files.get(place.path)
+    unasked = _unasked(params.context) and span.start == span.end and not params.context.diagnostics
+    if parsed is None or unasked:  # no light bulb on every line
+        return [action for action in actions if _wanted(action, params.context.only)]
+    facts = facts_at(parsed, span, len(params.context.diagnostics))
     for action in offered_actions(facts):
         if _possible(session, action, place):
             actions.append(_action(session, action, facts, params, document.version, place))
@@ -131,9 +131,9 @@ def _action(
 def _about_findings(
     session: Session, place: Place, document: OpenDocument, params: types.CodeActionParams
 ) -> list[types.CodeAction]:
-    """The fix that confirmed a finding, and the wish not to see it again."""
+    """The fix that confirmed a finding, and the wish not to see it again; anywhere on its lines."""
     made = []
-    span = session.positions.span(document.text, params.range)
+    span = _whole_lines(document.text, session.positions.span(document.text, params.range))
     ctx = session.app.context(place.workspace)
     named = {d.data.get("digest") for d in params.context.diagnostics if isinstance(d.data, Mapping)}
     for finding in session.reviews.findings(place) if ctx is not None else ():
@@ -147,6 +147,11 @@ def _about_findings(
         dismiss = types.Command(title=_DISMISS, command=DISMISS, arguments=[argument])
         made += [fix, types.CodeAction(title=_DISMISS, kind="quickfix", diagnostics=told, command=dismiss)]
     return made
+
+
+def _whole_lines(text: Text, span: Span) -> Span:
+    first, last = text.position(span.start).line, text.position(span.end).line
+    return Span(text.line_span(first).start, text.line_span(last).end)
 
 
 def _possible(session: Session, action: Action, place: Place) -> bool:

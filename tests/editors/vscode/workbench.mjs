@@ -58,6 +58,12 @@ const QUIET = {
   "workbench.tips.enabled": false,
 };
 
+const RESTRICTED = {
+  "security.workspace.trust.enabled": true,
+  "security.workspace.trust.startupPrompt": "never",
+  "security.workspace.trust.banner": "never",
+};
+
 /** Small, because the default model reads 250 tokens a second on two cores; no answer is cut short by a clock. */
 export const SERVER_SETTINGS = {
   "gemma-lsp.model.n_ctx": 8192,
@@ -90,8 +96,9 @@ export async function until(what, say = () => "this did not come", limit = LIMIT
 }
 
 /** Starts everything. `server` is the script that stands for `gemma-lsp`, or null for none.
- *  `prepare` may change the repository before. */
-export async function open({ settings = {}, server = REAL, environment = {}, prepare = () => {} } = {}) {
+ *  `prepare` may change the repository before; `workspace` is a workspace file in it to open instead of the folder;
+ *  a folder that is not `trusted` is opened in Restricted Mode. */
+export async function open({ settings = {}, server = REAL, environment = {}, prepare = () => {}, workspace, trusted = true } = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), "gv-")); // short: a socket's path may have 107 bytes
   const repository = path.join(folder, "parcels");
   cpSync(path.join(ROOT, "fixtures", "parcels"), repository, { recursive: true });
@@ -105,7 +112,7 @@ export async function open({ settings = {}, server = REAL, environment = {}, pre
   }
   const data = path.join(folder, "data");
   const own = { "gemma-lsp.server.path": server === null ? "" : executable };
-  writeSettings(path.join(data, "User"), QUIET);
+  writeSettings(path.join(data, "User"), { ...QUIET, ...(trusted ? {} : RESTRICTED) });
   writeSettings(path.join(data, "Machine"), { ...SERVER_SETTINGS, ...own, ...settings }); // code-server is a remote machine
   const closing = [() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })];
   const close = async () => {
@@ -115,7 +122,8 @@ export async function open({ settings = {}, server = REAL, environment = {}, pre
   };
   try {
     const url = await startCodeServer(folder, repository, data, environment, closing);
-    const page = await openPage(url, repository, closing);
+    const opened = workspace ? `workspace=${path.join(repository, workspace)}` : `folder=${repository}`;
+    const page = await openPage(`${url}/?${opened}`, closing);
     return new Workbench({ page, folder, repository, pidFile, close });
   } catch (error) {
     await close();
@@ -128,12 +136,12 @@ function writeSettings(folder, settings) {
   writeFileSync(path.join(folder, "settings.json"), JSON.stringify(settings, undefined, 1));
 }
 
-async function openPage(url, repository, closing) {
+async function openPage(url, closing) {
   const browser = await chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM });
   closing.push(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   await page.addInitScript(rememberMessages);
-  await page.goto(`${url}/?folder=${repository}`);
+  await page.goto(url);
   await page.locator(".explorer-folders-view .monaco-list-row").first().waitFor({ timeout: LIMIT_MS });
   return page;
 }
