@@ -229,7 +229,15 @@ export class Workbench {
       }
       return input.fill(text, { timeout: 1000 }).then(() => true, () => false); // it may just be closing
     }, "the quick input");
-    await this.until(() => row.click({ timeout: 1000 }).then(() => true, () => false), `the entry ${text}`);
+    const focused = this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: label }).first();
+    await this.until(async () => {
+      const found = await focused.isVisible();
+      if (!found && (await row.isVisible())) {
+        await this.page.keyboard.press("ArrowDown"); // not a click: the keys that follow would go nowhere
+      }
+      return found;
+    }, `the entry ${text}`);
+    await this.page.keyboard.press("Enter");
   }
 
   /** Chooses from a list that has opened. */
