@@ -25,6 +25,7 @@ class Trunks:
         self._free = [(3 * i, 3 * i + 1, 3 * i + 2) for i in range(n)]
         self._side = Trunk(backend, 3 * n, 3 * n, 3 * n)
         self._by_workspace: OrderedDict[str, Trunk] = OrderedDict()  # the least recently used first
+        self._last = self._side
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
 
     def for_run(self, run: Run) -> Trunk:
@@ -33,6 +34,7 @@ class Trunks:
         Raises `PromptTooLong`.
         """
         if run.early:
+            self._settle(self._side)
             return self._side
         trunk = self._claim(run.request.workspace)
         if not run.started:
@@ -93,10 +95,17 @@ class Trunks:
         return len(trunk.ledger) if loaded and trunk.restore(loaded) else 0
 
     def _make_room(self, trunk: Trunk, run: Run) -> Trunk:
+        self._settle(trunk)
         while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
             if not self.evict(trunk):
                 break
         return trunk
+
+    def _settle(self, trunk: Trunk) -> None:
+        """Batches of one sequence may take the others' sliding cells behind their windows, which the last batch left."""
+        if trunk is not self._last:
+            self._last.ledger.lose(len(self._last.ledger))
+            self._last = trunk
 
     def _others(self, trunk: Trunk) -> int:
         """Cells that everything but this trunk fills."""
