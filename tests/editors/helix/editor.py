@@ -66,6 +66,19 @@ class Editor:
             time.sleep(POLL_S)
         raise AssertionError(f"this did not come; the screen:\n{self.screen()}")
 
+    def until_after(self, again: Callable[[], Any], what: Callable[[], Any], each_s: float = 20.0) -> Any:
+        """Waits for something true, and does something about it every so often."""
+        end = time.monotonic() + each_s
+
+        def seen() -> Any:
+            nonlocal end
+            if not (value := what()) and time.monotonic() > end:
+                again()
+                end = time.monotonic() + each_s
+            return value
+
+        return self.until(seen)
+
     def until_seen(self, text: str, limit_s: float = LIMIT_S) -> None:
         self.until(lambda: text in self.screen(), limit_s)
 

@@ -43,7 +43,11 @@ def test_the_menu_offers_the_suggestion_and_enter_keeps_it(hx: Editor, parcels: 
     hx.keys("g", "e")
     hx.keys("o", "Enter")
     hx.type("AREA_FACTOR = settings.VOL")
-    hx.until(lambda: re.search(r"^ *~? {20,}\S.* text *$", hx.screen(), re.MULTILINE))
+    # Helix asks at the dot and drops what does not fit what was typed meanwhile: on a busy machine one types again.
+    hx.until_after(
+        lambda: (hx.keys("BSpace"), hx.type("L")),
+        lambda: re.search(r"^ *~? {20,}\S.* text *$", hx.screen(), re.MULTILINE),
+    )
     hx.picture("completion")
     hx.keys("C-n", "Enter", "Escape")
     text = hx.text_of(parcels / "parcels" / "parcel.py")
