@@ -1,7 +1,8 @@
 """A small deterministic model with llama.cpp's cache rules, made as unkind as llama.cpp may be.
 
 Tokens are UTF-8 bytes. What a cell holds is a digest of everything it was computed from, so two caches are equal
-exactly if their digests are; and a sliding cell behind its window is recycled at the first chance.
+exactly if their digests are; and a sliding cell behind its window is recycled at the first chance. The two halves of
+the cache are kept apart, as llama.cpp does: a splice leaves other positions in the sliding half than in the full one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gemma_lsp.base.errors import EngineError
-from gemma_lsp.engine.backend import Aborted, NoSlot
+from gemma_lsp.engine.backend import Aborted, NoSlot, ShiftFailed
 from gemma_lsp.engine.messages import ModelInfo, Sampling
 from gemma_lsp.kv.plan import Capabilities
 
@@ -25,7 +26,7 @@ class _Cell:
     token: int
     content: bytes
     seqs: set[int] = field(default_factory=set)
-    sliding: set[int] = field(default_factory=set)  # sequences that still see its sliding half
+    shifts: int = 0  # how often it was moved; a moved cell is no cell that was evaluated in its place
 
 
 class FakeBackend:
@@ -46,6 +47,9 @@ class FakeBackend:
         self._n_windows = 3 * n_trunks + 3
         self._n_trunks = n_trunks
         self._cells: list[_Cell] = []
+        self._sliding: list[_Cell] = []  # none on plain attention
+        self._pending = False  # cells were moved and nothing evaluated since
+        self.fail_shifts = 0  # so many of the next shifts go wrong half-way
         self._logits: bytes | None = None
         self._last: list[int] = []
         self.fail_next: list[Exception] = []  # raised by the next batches, one each
@@ -104,18 +108,22 @@ class FakeBackend:
     def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
         if not 0 < len(tokens) <= self._n_slice:
             raise ValueError("batch size")
-        if position != self.last_position(seq) + 1:
+        if self.last_position(seq) not in (-1, position - 1):  # llama.cpp lets an empty sequence begin anywhere
             raise EngineError(f"inconsistent positions: {position} after {self.last_position(seq)}")
         if len(self._cells) + len(tokens) > self._info.n_ctx:
             raise NoSlot("no free cells")
         self._recycle(position, seq)
+        if self._pending:
+            self._apply_shift()
+        elif abort():
+            raise Aborted("cut short")
         if self.fail_next:
             raise self.fail_next.pop(0)
-        if abort():
-            raise Aborted("cut short")
         for i, token in enumerate(tokens):
             content = self._content(seq, position + i, token)
-            self._cells.append(_Cell(position + i, token, content, {seq}, {seq}))
+            self._cells.append(_Cell(position + i, token, content, {seq}))
+            if self._info.n_swa:
+                self._sliding.append(_Cell(position + i, token, content, {seq}))
         self.evaluated += len(tokens)
         self._logits = self._cells[-1].content if logits else None
         visible = sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position)
@@ -133,57 +141,89 @@ class FakeBackend:
 
     def _recycle(self, position: int, seq: int) -> None:
         """Takes every sliding cell that belongs to one sequence alone and lies behind that sequence's window."""
-        n_swa = self._info.n_swa
-        for cell in self._cells if n_swa else ():
-            if len(cell.sliding) == 1:
-                (owner,) = cell.sliding
-                nxt = position if owner == seq else self.last_position(owner) + 1
-                if nxt - cell.position >= n_swa:
-                    cell.sliding.clear()
+        ends = {seq: position}
+        for cell in self._sliding:
+            if len(cell.seqs) == 1:
+                (owner,) = cell.seqs
+                nxt = ends.setdefault(owner, self.last_position(owner) + 1)
+                if nxt - cell.position >= self._info.n_swa:
+                    cell.seqs.clear()
+        self._sliding = [c for c in self._sliding if c.seqs]
 
     def _content(self, seq: int, position: int, token: int) -> bytes:
         digest = hashlib.blake2b(f"{token}@{position}".encode(), digest_size=8)
         n_swa = self._info.n_swa
+        window = {c.position: c.content for c in self._sliding if seq in c.seqs and position - c.position < n_swa}
         for cell in sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position):
             digest.update(cell.content)
-            if n_swa and position - cell.position < n_swa:
-                digest.update(b"s" if seq in cell.sliding else b"-")
+            if position - cell.position < n_swa:
+                digest.update(window.get(cell.position, b"-"))
         return digest.digest()
 
     def copy(self, source: int, target: int, start: int, stop: int) -> None:
         for cell in self._range(source, start, stop):
             cell.seqs.add(target)
-            if source in cell.sliding:
-                cell.sliding.add(target)
 
     def remove(self, seq: int, start: int, stop: int) -> None:
         for cell in self._range(seq, start, stop):
             cell.seqs.discard(seq)
-            cell.sliding.discard(seq)
         self._cells = [c for c in self._cells if c.seqs]
+        self._sliding = [c for c in self._sliding if c.seqs]
 
     def _range(self, seq: int, start: int, stop: int) -> list[_Cell]:
+        """The sequence's cells of both halves."""
         end = stop if stop >= 0 else 1 << 60
-        return [c for c in self._cells if seq in c.seqs and max(0, start) <= c.position < end]
+        both = (*self._cells, *self._sliding)
+        return [c for c in both if seq in c.seqs and max(0, start) <= c.position < end]
 
     def last_position(self, seq: int) -> int:
-        return max((c.position for c in self._cells if seq in c.seqs), default=-1)
+        half = self._sliding if self._info.n_swa else self._cells  # what llama.cpp asks where there is a window
+        return max((c.position for c in half if seq in c.seqs), default=-1)
+
+    def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
+        for cell in self._range(seq, start, stop):
+            cell.position += delta
+            cell.shifts += 1
+            cell.content = hashlib.blake2b(b"moved" + cell.content, digest_size=8).digest()
+            self._pending = True
+
+    def _apply_shift(self) -> None:
+        self._pending = False
+        if self.fail_shifts:
+            self.fail_shifts -= 1
+            self._cells, self._sliding = [], []
+            raise ShiftFailed("the cells could not be moved")
+
+    def window(self, seq: int) -> bytes | memoryview:
+        self._refuse_pending()
+        keep = self.last_position(seq) + 1 - self._info.n_swa
+        cells = [c for c in self._sliding if seq in c.seqs and c.position > keep]
+        return json.dumps([[c.position, c.token, c.content.hex()] for c in cells]).encode()
+
+    def set_window(self, seq: int, window: bytes | memoryview) -> None:
+        cells = json.loads(bytes(window))
+        for cell in self._sliding if cells else ():
+            cell.seqs.discard(seq)
+        self._sliding = [c for c in self._sliding if c.seqs]
+        self._sliding += [_Cell(position, token, bytes.fromhex(content), {seq}) for position, token, content in cells]
+
+    def _refuse_pending(self) -> None:
+        if self._pending:
+            raise EngineError("cells have been moved and nothing was evaluated since: evaluate first")
 
     @property
     def identity(self) -> str:
         return f"fake {self._info.n_swa}"
 
     def save(self, seq: int) -> bytes | memoryview:
-        end = self.last_position(seq) + 1
-        keep = end - self._info.n_swa
+        self._refuse_pending()
         cells = sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position)
-        return json.dumps(
-            [[c.position, c.token, c.content.hex(), seq in c.sliding and c.position > keep] for c in cells]
-        ).encode()
+        rows = [[c.position, c.token, c.content.hex()] for c in cells]
+        return json.dumps([rows, json.loads(bytes(self.window(seq)))]).encode()
 
     def load(self, seq: int, state: bytes | memoryview) -> bool:
-        for position, token, content, sliding in json.loads(bytes(state)):
-            self._cells.append(_Cell(position, token, bytes.fromhex(content), {seq}, {seq} if sliding else set()))
+        for cells, rows in zip((self._cells, self._sliding), json.loads(bytes(state)), strict=True):
+            cells += [_Cell(position, token, bytes.fromhex(content), {seq}) for position, token, content in rows]
         return True
 
     def sampler(self, sampling: Sampling, history: Sequence[int]) -> FakeSampler:
@@ -209,10 +249,14 @@ class FakeBackend:
 
     def sliding(self, seq: int) -> set[int]:
         """Positions whose sliding half the sequence still has."""
-        return {c.position for c in self._cells if seq in c.sliding}
+        return {c.position for c in self._sliding if seq in c.seqs}
+
+    def shifts(self, seq: int) -> dict[int, int]:
+        """How often each of the sequence's cells was moved."""
+        return {c.position: c.shifts for c in self._cells if seq in c.seqs}
 
     def close(self) -> None:
-        self._cells = []
+        self._cells, self._sliding = [], []
 
 
 class FakeSampler:

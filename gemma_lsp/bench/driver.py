@@ -5,31 +5,53 @@ Blocks, and only one thread may use a driver.
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemma_lsp.base.errors import EngineError
-from gemma_lsp.engine.backend import Backend, NoSlot
+from gemma_lsp.engine.backend import NoSlot, ShiftFailed, Shifting
 from gemma_lsp.engine.messages import Delta, Event, Finished, Generate, SegmentRef, Warm
 from gemma_lsp.engine.run import Listener, Run
 from gemma_lsp.engine.snapshots import Loaded
+from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.texts import wanted_of
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import Wanted
+from gemma_lsp.kv.splice import Budget, Splice, plan_splices
 from gemma_lsp.prompt.segments import Prompt
 
 LogProbs = NDArray[np.float32]
 
 
-class ScoringBackend(Backend, Protocol):
+class ScoringBackend(Shifting, Protocol):
     """A backend that can also say what it thinks of every token of a batch."""
 
     def score(self, seq: int, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Computes one batch at the sequence's end; row i, over the vocabulary, is what should follow tokens[i]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """What splices took: how many there were, tokens evaluated in their place and to warm windows, seconds."""
+
+    splices: int = 0
+    inserted: int = 0
+    warmed: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Spliced) -> Spliced:
+        return Spliced(
+            self.splices + other.splices,
+            self.inserted + other.inserted,
+            self.warmed + other.warmed,
+            self.seconds + other.seconds,
+        )
 
 
 class Driver:
@@ -46,10 +68,43 @@ class Driver:
 
     def fork(self, source: str, target: str) -> None:
         """Gives `target` what `source` holds, for nothing; only of a trunk that hides nothing."""
-        held, trunk = self._trunk(source), self._trunk(target)
+        self.restore(target, self.saved(source))
+
+    def saved(self, name: str) -> Loaded:
+        """What a trunk holds, to go back to; only of one that hides nothing."""
+        held = self._trunk(name)
+        return Loaded(held.ledger.tokens[:], tuple(held.ledger.runs), memoryview(held.save()))
+
+    def restore(self, name: str, saved: Loaded) -> None:
+        """Goes back to what was saved."""
+        trunk = self._trunk(name)
         trunk.clear()
-        if not trunk.restore(Loaded(held.ledger.tokens[:], tuple(held.ledger.runs), memoryview(held.save()))):
+        if not trunk.restore(replace(saved, tokens=saved.tokens[:])):
             raise EngineError("the model's state cannot be copied; run the bench with another model")
+
+    def splice(self, name: str, head: Prompt, rewarm: int, abort: Callable[[], bool] | None = None) -> Spliced:
+        """Makes a head resident by splices, as far as it goes; what they leave is an append, or read anew.
+
+        An abort ends it between two splices or in one, and the trunk stays good.
+        """
+        trunk, wanted = self._trunk(name), self._wanted(head)
+        budget = Budget(piece=min(256, self.backend.n_slice))
+        found = plan_splices(trunk.ledger, wanted, self.backend.can, budget, rewarm)
+        if found is None:
+            return Spliced()
+        scratch = Scratch(3 * self.backend.n_trunks, rewarm)
+        self._settle(name)
+        done, started = Spliced(), time.perf_counter()
+        for op in found.ops:
+            try:
+                evaluated = apply_splice_op(self.backend, trunk, op, scratch, abort or _never)
+            except ShiftFailed:
+                for other in self._trunks.values():
+                    other.clear()
+                raise
+            if isinstance(op, Splice):
+                done += Spliced(1, len(op.tokens), evaluated - len(op.tokens))
+        return done + Spliced(seconds=time.perf_counter() - started)
 
     def score(self, name: str, prompt: Prompt, truth: Sequence[int], *, exact: bool) -> LogProbs:
         """Log-probabilities at each place of `truth` behind a prompt, shape (len(truth), n_vocab)."""
@@ -72,6 +127,7 @@ class Driver:
         text, reason = "", ""
         run = Run(request, Listener("", events.append), self._wanted(prompt), self.backend)
         trunk, full = self._trunk(name), 0
+        self._settle(name)
         while not reason:
             try:
                 reason = run.step(trunk, _never)
@@ -94,6 +150,12 @@ class Driver:
         """Frees the model."""
         self.backend.close()
 
+    def _settle(self, name: str) -> None:
+        """Other trunks may lose sliding cells behind their windows when this one is given cells."""
+        for other, trunk in self._trunks.items():
+            if other != name:
+                trunk.ledger.lose(len(trunk.ledger))
+
     def _batch(self, trunk: Trunk, tokens: Sequence[int]) -> LogProbs:
         start = len(trunk.ledger)
         rows = self.backend.score(trunk.seq, start, tokens)
@@ -103,6 +165,7 @@ class Driver:
 
     def _bring(self, name: str, wanted: list[Wanted], *, exact: bool) -> int:
         trunk = self._trunk(name)
+        self._settle(name)
         for attempt in range(2):
             request = Warm(id="", workspace=name, prompt=()) if exact else _answer_of(name)
             run = Run(request, Listener("", _ignore), list(wanted), self.backend)

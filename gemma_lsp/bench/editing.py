@@ -6,7 +6,7 @@ Also here: the prompts that the same moment would have under other designs, to c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gemma_lsp.app.warming import budget
@@ -14,7 +14,7 @@ from gemma_lsp.bench.history import History
 from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.prompt.frame import file_header, frame_for
 from gemma_lsp.prompt.hole import Hole
-from gemma_lsp.prompt.layout import Form, Layout, LayoutOptions, chunk_segments, plan_layout
+from gemma_lsp.prompt.layout import FileEntry, Form, Layout, LayoutOptions, chunk_segments, plan_layout
 from gemma_lsp.prompt.resident import Focus, Resident
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.syntax.index import Index, build
@@ -33,6 +33,8 @@ class Arm(StrEnum):
     ERRATA = "errata"  # mask what changed, tell it again behind the body
     EARLY = "early"  # the same as the server does it: what would keep the user waiting is answered from the file alone
     RECOMPUTE = "recompute"  # the current text in the body, evaluated again from the first difference
+    SPLICE = "splice"  # the current text in the body, each change evaluated in its place, the rest moved
+    BOTH = "both"  # told first, and spliced into the body when nobody waits
     STALE = "stale"  # the body as it was at the start, and nothing told
     PATH_ORDER = "path-order"  # recompute, with the files in the order of their paths
 
@@ -42,6 +44,8 @@ class Arm(StrEnum):
         return self in (Arm.RECOMPUTE, Arm.PATH_ORDER)
 
 
+FOLDED = (Arm.SPLICE, Arm.BOTH)
+"""The arms that need a cache whose cells can be moved; measured with facts."""
 COMPARED = (Arm.ERRATA, Arm.RECOMPUTE, Arm.STALE)
 """The arms that differ in what the model sees."""
 
@@ -115,10 +119,16 @@ class Editing:
         if hole and hole.path in index.files:
             self.look(hole.path, hole.span.start)
 
+    def fold(self) -> None:
+        """The files that stand in full as they are now, each at its place: what splices make of the body."""
+        layout, index = self.resident.layout, self.resident.index
+        entries = tuple(_as_now(e, index.files[e.path]) for e in layout.entries if e.path in index.files)
+        self.resident = Resident.start(replace(layout, entries=entries), index, self.frame)
+
     def head(self, arm: Arm) -> Prompt:
         """The head of the prompt as an arm has it now."""
         match arm:
-            case Arm.ERRATA | Arm.EARLY:
+            case Arm.ERRATA | Arm.EARLY | Arm.SPLICE | Arm.BOTH:
                 return self.resident.head()
             case Arm.RECOMPUTE:
                 return (*self.frame.head, *_body_now(self._order(), self.resident), *self.resident.end)
@@ -146,6 +156,13 @@ class Editing:
             previous=previous,
         )
         return plan_layout(index, options, self.count)
+
+
+def _as_now(entry: FileEntry, parsed: ParsedFile) -> FileEntry:
+    if entry.form is not Form.FULL:
+        return entry
+    chunks = tuple(s for s in chunk_segments(parsed) if s.text.strip())
+    return replace(entry, chunks=chunks, keys=tuple(s.key for s in chunks))
 
 
 def _body_now(first: Sequence[str], resident: Resident) -> Prompt:

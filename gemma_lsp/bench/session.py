@@ -31,6 +31,7 @@ class LoadOptions:
     n_ctx: int
     n_trunks: int = 1
     n_outputs: int = 0  # rows of logits at a time; 0: as the server has it
+    shifts: bool = False  # cells are to be moved, if the model and the build can
 
 
 class Load(Protocol):

@@ -50,10 +50,16 @@ def replay_command(
     steps: Annotated[int, typer.Option(min=0, help="Commits at most; 0: only --facts.")] = 20,
     model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=1024, help="Tokens of context.")] = 8192,
-    arms: Annotated[str, typer.Option(help="Whose cost is measured, with commas.")] = "errata,recompute,stale",
+    arms: Annotated[str, typer.Option(help="With commas; splice, both: of --facts.")] = "errata,recompute,stale",
     fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
     count_only: Annotated[bool, typer.Option("--count-only", help="Tokens in seconds; no times, no fidelity.")] = False,
     facts: Annotated[int, typer.Option(min=0, help="Insert so many facts, and ask for each of them.")] = 0,
+    ask_after: Annotated[
+        str, typer.Option("--ask-after", metavar="N,N", help="When all --facts so far are asked for.")
+    ] = "1,10,30,100",
+    rewarm: Annotated[
+        str, typer.Option(metavar="N,N", help="Of the arms splice and both: tokens read again for a lost window.")
+    ] = "64",
     trace: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, help="Play a recorded editing session instead.")
     ] = None,
@@ -75,6 +81,8 @@ def replay_command(
         fidelity=fidelity,
         counting=count_only,
         facts=facts,
+        milestones=_numbers(ask_after, "--ask-after"),
+        rewarms=_numbers(rewarm, "--rewarm"),
     )
     err = console.stderr()
     if trace is not None:
@@ -97,6 +105,14 @@ def arms_of(names: str) -> tuple[Arm, ...]:
         return tuple(dict.fromkeys(Arm(name.strip()) for name in names.split(",") if name.strip()))
     except ValueError:
         raise typer.BadParameter(f"choose from {', '.join(Arm)}", param_hint="--arms") from None
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    """Numbers with commas between them, at least one. Raises `typer.BadParameter`."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter("give numbers with commas between them", param_hint=option)
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def write_json(found: dict[str, Any], path: Path) -> None:
@@ -201,6 +217,7 @@ def loader_for(model: str, repo: Path) -> Load:
                 n_trunks=options.n_trunks,
                 masks=settings.engine.masks,
                 n_outputs=options.n_outputs,
+                shifts=options.shifts,
             )
         )
 

@@ -26,6 +26,10 @@ class NoSlot(EngineError):
     """The cache has no free cells for the batch; nothing was changed."""
 
 
+class ShiftFailed(EngineError):
+    """Moving cells failed half-way; what every sequence held is lost, and all of them are empty."""
+
+
 class Sampler(Protocol):
     """Chooses tokens from the last batch's logits; keeps its own state (grammar, repetition, random numbers)."""
 
@@ -120,3 +124,20 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Frees the model."""
+
+
+class Shifting(Backend, Protocol):
+    """A backend whose cells can be moved; only where `can.shift`.
+
+    A shift is applied by the next batch, whichever sequence it is of. That batch is not cut short, so it should be of
+    few tokens; it raises `ShiftFailed` if the cells could not be moved. Until then nothing can be saved.
+    """
+
+    def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
+        """Moves the sequence's cells in [start, stop) by `delta` positions, for every sequence that holds them."""
+
+    def window(self, seq: int) -> bytes | memoryview:
+        """The sequence's sliding cells, as far as they are inside its window."""
+
+    def set_window(self, seq: int, window: bytes | memoryview) -> None:
+        """Replaces the sequence's sliding cells by saved ones, of which there is at least one. Raises `EngineError`."""

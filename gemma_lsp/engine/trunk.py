@@ -59,9 +59,9 @@ class Trunk:
                     self.ledger.reveal(start, stop)
 
     def save(self) -> bytes | memoryview:
-        """The state, for a snapshot; only of a trunk that hides nothing."""
-        if self.ledger.hidden:
-            raise ValueError("a trunk with hidden tokens is not saved")
+        """The state, for a snapshot; only of a trunk that hides nothing and was never spliced."""
+        if self.ledger.hidden or any(run.approximate for run in self.ledger.runs):
+            raise ValueError("a trunk with hidden or moved tokens is not saved")
         return self._backend.save(self.seq)
 
     def restore(self, loaded: Loaded) -> bool:
@@ -124,7 +124,7 @@ class Trunk:
         """
         if length == len(self.ledger):
             return
-        if self.ledger.can_rewind(length):
+        if self.ledger.can_rewind(length, exact=False):  # no worse than it was before the batch
             self.apply((Rewind(length),))
         else:
             self.clear()

@@ -102,7 +102,7 @@ class Trunks:
         return trunk
 
     def _settle(self, trunk: Trunk) -> None:
-        """Batches of one sequence may take the others' sliding cells behind their windows, which the last batch left."""
+        """Batches of one sequence may take the others' sliding cells behind the windows that their last batch left."""
         if trunk is not self._last:
             self._last.ledger.lose(len(self._last.ledger))
             self._last = trunk

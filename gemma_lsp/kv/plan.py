@@ -1,7 +1,7 @@
 """From what a trunk holds to what is wanted: a pure decision over plain data; the engine only carries it out.
 
-Three ways exist today: rewind (exact), hide and reveal (masks in the middle of the body: no shift, no recomputation,
-an approximation downstream), and clearing. Splice, checkpoint restore and repair belong here as further operations.
+Three ways exist here: rewind (exact), hide and reveal (masks in the middle of the body: no shift, no recomputation,
+an approximation downstream), and clearing. What replaces a piece in the middle is planned by `kv/splice.py`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Capabilities:
 
     trim: bool = True  # remove a sequence's end and go on from there
     hide: bool = True  # mask a range in the middle through a second sequence
+    shift: bool = False  # move the cells behind a place, so that something else can stand there; only if tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +112,9 @@ def plan(ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, policy: Po
     total = sum(len(w.tokens) for w in wanted)
     if total == 0:
         raise ValueError("nothing is wanted")
-    best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can, policy.logits)
+    best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can, policy.logits, exact=True)
     if can.hide and can.trim and not policy.exact_only:
-        masked = _settle(ledger, wanted, _match(ledger, wanted, exact=False), can, policy.logits)
+        masked = _settle(ledger, wanted, _match(ledger, wanted, exact=False), can, policy.logits, exact=False)
         if _price(ledger, wanted, best) > _price(ledger, wanted, masked) + policy.slack:
             best = masked
     if 0 < policy.cells < best.length + _left(wanted, best):
@@ -138,7 +139,7 @@ def _match(ledger: Ledger, wanted: Sequence[Wanted], *, exact: bool) -> _Path:
         same = run.key == want.key and run.region == want.region
         ahead = want.offset + offset - run.offset - at if same else 0  # the segment's tokens that are not wanted
         if same and ahead == 0:
-            if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(start):
+            if (exact or run.region not in HIDEABLE) and (run.approximate or run.seen != hidden.below(start)):
                 break  # short regions are computed anew rather than left with what is masked in their memory
             n = min(run.stop - start, len(want.tokens) - offset)
             at, offset, length = at + n, offset + n, start + n
@@ -176,7 +177,7 @@ def _into_run(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, i: int, at:
         if ledger.hidden.covers(span(start, run.stop)):
             hidden, i, at = hidden | span(start, run.stop), i + 1, 0
             continue
-        if (exact or run.region not in HIDEABLE) and run.seen != hidden.below(start):
+        if (exact or run.region not in HIDEABLE) and (run.approximate or run.seen != hidden.below(start)):
             break
         held = ledger.tokens[run.start : run.stop]
         while at < len(held) and j < len(wanted) and wanted[j].region not in HIDEABLE:
@@ -205,16 +206,19 @@ def _common(a: Sequence[int], i: int, b: Sequence[int], j: int) -> int:
     return n
 
 
-def _settle(ledger: Ledger, wanted: Sequence[Wanted], path: _Path, can: Capabilities, logits: bool) -> _Path:
-    """Shortens a path until the rewind is provably exact and, for logits, a token is left to evaluate."""
+def _settle(
+    ledger: Ledger, wanted: Sequence[Wanted], path: _Path, can: Capabilities, logits: bool, *, exact: bool
+) -> _Path:
+    """Shortens a path until the rewind provably loses nothing and, for logits, a token is left to evaluate."""
     path = _strip(path)
     if path.run == len(wanted) and logits:
         path = _strip(_back(ledger, wanted, path, 1))
     if path.length < len(ledger) and not can.trim:
         return _Path(0, Ranges(), 0, 0)
-    while path.length and not ledger.can_rewind(path.length, path.hidden):
+    there = ledger.sliding if exact else ledger.sliding | ledger.warmed
+    while path.length and not ledger.can_rewind(path.length, path.hidden, exact=exact):
         # A window that ends inside a lost range holds lost cells, so the next candidate is that range's start.
-        missing = ledger.window_at(path.length, path.hidden) - ledger.sliding
+        missing = ledger.window_at(path.length, path.hidden) - there
         start = list(missing)[-1][0]
         path = _strip(_back(ledger, wanted, path, path.length - start))
     return path

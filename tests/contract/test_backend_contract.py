@@ -10,9 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from gemma_lsp.backends.fake import FakeBackend
-from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
-from gemma_lsp.engine.backend import Aborted, Backend
+from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions, library
+from gemma_lsp.backends.llama.probe import can_shift
+from gemma_lsp.base.errors import EngineError
+from gemma_lsp.engine.backend import Aborted, Backend, ShiftFailed, Shifting
 from gemma_lsp.engine.messages import Sampling
+from gemma_lsp.kv.plan import Capabilities
 from gemma_lsp.models.default_model import default_model
 
 TEXT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\ndef mul(a, b):\n    return"
@@ -24,15 +27,15 @@ def never() -> bool:
 
 @pytest.fixture(scope="module")
 def llama() -> Iterator[LlamaBackend]:
-    backend = LlamaBackend(LlamaOptions(path=str(default_model()), n_ctx=4096, n_batch=128))
+    backend = LlamaBackend(LlamaOptions(path=str(default_model()), n_ctx=4096, n_batch=128, shifts=True))
     yield backend
     backend.close()
 
 
 @pytest.fixture(params=["fake", "llama"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+def backend(request: pytest.FixtureRequest) -> Iterator[Shifting]:
     if request.param == "fake":
-        yield FakeBackend(n_swa=128, n_slice=128, n_ctx=4096)
+        yield FakeBackend(n_swa=128, n_slice=128, n_ctx=4096, can=Capabilities(shift=True))
         return
     real: LlamaBackend = request.getfixturevalue("llama")
     yield real
@@ -277,3 +280,78 @@ def test_a_grammar_is_kept_to(llama: LlamaBackend) -> None:
     sampler.close()
     assert text in (b"yes", b"no")
     llama.remove(0, -1, -1)
+
+
+def test_moved_cells_are_followed_where_they_are(backend: Shifting) -> None:
+    """Positions move with the shift, and nothing is saved before a batch has made it come true."""
+    assert backend.can.shift
+    tokens = prompt(backend)
+    feed(backend, 0, tokens)
+    backend.shift(0, 0, -1, 7)
+    assert backend.last_position(0) == len(tokens) + 6
+    with pytest.raises(EngineError, match="evaluate first"):
+        backend.save(0)
+    with pytest.raises(EngineError, match="evaluate first"):
+        backend.window(0)
+    backend.evaluate(0, len(tokens) + 7, tokens[:1], False, lambda: True)
+    assert backend.save(0)
+
+
+def test_cells_of_two_sequences_move_once_for_both(backend: Shifting) -> None:
+    """So the guard follows the trunk, and must not be moved itself."""
+    tokens = prompt(backend)
+    feed(backend, 0, tokens)
+    backend.copy(0, 1, 4, -1)
+    backend.shift(0, 4, -1, 5)
+    assert (backend.last_position(0), backend.last_position(1)) == (len(tokens) + 4, len(tokens) + 4)
+    backend.evaluate(3, 0, tokens[:1], False, never)
+
+
+def test_an_empty_sequence_begins_anywhere_and_lends_its_window(backend: Shifting) -> None:
+    """One token computed alone is a window; put into another sequence, batches there must follow on it."""
+    tokens = prompt(backend)
+    feed(backend, 0, tokens)
+    backend.evaluate(2, 20, tokens[20:21], False, never)
+    one = backend.window(2)
+    backend.copy(0, 3, 0, 21)
+    backend.set_window(3, one)
+    assert backend.last_position(3) == 20
+    backend.evaluate(3, 21, tokens[21:30], False, never)
+    assert backend.last_position(3) == 29
+    assert backend.last_position(0) == len(tokens) - 1
+
+
+def test_a_moved_prompt_answers_as_before(llama: LlamaBackend) -> None:
+    """Positions are relative to each other: a rotation of all of them changes nothing but the last bits."""
+    tokens = prompt(llama)
+    feed(llama, 0, tokens)
+    first = answer(llama, 0, len(tokens))
+    llama.remove(0, len(tokens) - 1, -1)
+    llama.shift(0, 0, -1, 40)
+    feed(llama, 0, tokens[-1:], len(tokens) + 39)
+    assert answer(llama, 0, len(tokens) + 40) == first
+    llama.remove(0, -1, -1)
+
+
+def test_a_failed_shift_empties_the_whole_cache(llama: LlamaBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama.cpp tells of it in its log alone; what is left then is rotated in some layers and not in others."""
+    tokens = prompt(llama)
+    feed(llama, 0, tokens)
+    first = answer(llama, 0, len(tokens))
+    feed(llama, 2, tokens)
+    llama.shift(0, 4, -1, 5)
+    said = b"update: failed to compute K-shift"
+    monkeypatch.setattr(library, "forget_errors", lambda: library._on_log(4, said, None))
+    with pytest.raises(ShiftFailed, match="K-shift"):
+        llama.evaluate(3, 0, tokens[:1], False, never)
+    monkeypatch.undo()
+    assert [llama.last_position(seq) for seq in range(llama.n_seq)] == [-1] * llama.n_seq
+    feed(llama, 0, tokens)
+    assert answer(llama, 0, len(tokens)) == first
+    llama.remove(0, -1, -1)
+
+
+def test_what_cannot_be_tried_is_not_done(llama: LlamaBackend) -> None:
+    """A model that the child cannot load, and one that was not asked to: no splice, and everything else as ever."""
+    assert not can_shift(LlamaOptions(path="missing.gguf", n_ctx=256))
+    assert not LlamaOptions(path="any.gguf", n_ctx=256).shifts

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
 from gemma_lsp.bench.session import LoadOptions
+from gemma_lsp.kv.plan import Capabilities
 
 
 class ScoringFake(FakeBackend):
@@ -25,7 +26,8 @@ class ScoringFake(FakeBackend):
 
 
 def load(options: LoadOptions) -> ScoringFake:
-    return ScoringFake(n_ctx=options.n_ctx, n_slice=64, n_trunks=options.n_trunks)
+    can = Capabilities(shift=options.shifts)
+    return ScoringFake(n_ctx=options.n_ctx, n_slice=64, n_trunks=options.n_trunks, can=can)
 
 
 def silent(text: str) -> None:

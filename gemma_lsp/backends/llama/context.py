@@ -19,19 +19,19 @@ import numpy as np
 
 from gemma_lsp.backends.llama import library
 from gemma_lsp.backends.llama.library import last_error
-from gemma_lsp.backends.llama.model import LlamaOptions, Vocabulary, load_model, meta
+from gemma_lsp.backends.llama.model import FLASH, KV_TYPES, LlamaOptions, Vocabulary, load_model, meta
+from gemma_lsp.backends.llama.probe import can_shift
 from gemma_lsp.backends.llama.sampler import LlamaSampler
 from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelTooLarge
-from gemma_lsp.engine.backend import Aborted, NoSlot, tail_room
+from gemma_lsp.engine.backend import Aborted, NoSlot, ShiftFailed, tail_room
 from gemma_lsp.engine.messages import ModelInfo, Sampling
 from gemma_lsp.kv.plan import Capabilities
 
-KV_TYPES = {"f16": lib.GGML_TYPE_F16, "bf16": 30, "q8_0": lib.GGML_TYPE_Q8_0}  # 30: GGML_TYPE_BF16 in ggml.h
 ASK_EVERY_S = 0.002  # llama.cpp asks some 400 times a batch; asking Python each time costs a small model 3 % of a token
 STEP_TOKENS = 8  # a batch of no more is not cut short,
 STEP_S = 0.06  # unless one token took longer than this, or half of it where there are several
-FLASH = {"auto": -1, "off": 0, "on": 1}  # enum llama_flash_attn_type in llama.h
+_WINDOW = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
 class LlamaBackend:
@@ -55,6 +55,8 @@ class LlamaBackend:
         self._ask_at = 0.0
         self._on_abort = lib.ggml_abort_callback(self._cut_short)
         self._armed, self._step_s = False, 0.0
+        self._pending = False  # cells were moved and no batch has rotated them since
+        self._can_shift = options.shifts and can_shift(options)
         self._info = self._describe(gpu)
 
     # -- loading ---------------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class LlamaBackend:
         # A recurrent state cannot be cut, and llama4's chunked window forgets by another rule than ours.
         whole = not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
         known = whole and meta(self._model, "general.architecture") != "llama4"
-        return Capabilities(trim=known, hide=known and self._options.masks)
+        return Capabilities(trim=known, hide=known and self._options.masks, shift=known and self._can_shift)
 
     @property
     def n_seq(self) -> int:
@@ -187,13 +189,20 @@ class LlamaBackend:
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
             batch.logits[i] = int(i >= n - n_outputs)
         self._abort, self._ask_at = abort, 0.0
-        self._arm(n > STEP_TOKENS or min(n, 2) * self._step_s > STEP_S)
-        started = time.monotonic()
+        # An abort between two layers' rotations would have the first one rotated again by the next batch.
+        self._arm(not self._pending and (n > STEP_TOKENS or min(n, 2) * self._step_s > STEP_S))
+        started, moved = time.monotonic(), self._pending
+        if moved:
+            library.forget_errors()
         try:
             code = lib.llama_decode(self._ctx, batch)
         finally:
             self._abort = _never
-        if n == 1:
+        self._pending = False
+        if moved and (code not in (0, 1) or library.said("K-shift")):
+            lib.llama_memory_clear(self._memory, True)
+            raise ShiftFailed(f"llama.cpp could not move cells: {last_error()}; the cache will be rebuilt")
+        if n == 1 and not moved:
             self._step_s = time.monotonic() - started
         if code == 0:
             return
@@ -230,6 +239,28 @@ class LlamaBackend:
     def last_position(self, seq: int) -> int:
         return int(lib.llama_memory_seq_pos_max(self._memory, seq))
 
+    def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
+        if self.last_position(seq) >= start:
+            lib.llama_memory_seq_add(self._memory, seq, start, stop, delta)
+            self._pending = True
+
+    def window(self, seq: int) -> bytes | memoryview:
+        self._refuse_pending()
+        size = lib.llama_state_seq_get_size_ext(self._ctx, seq, _WINDOW)
+        buffer = np.empty(size, np.uint8)
+        written = lib.llama_state_seq_get_data_ext(self._ctx, _bytes_at(buffer), size, seq, _WINDOW)
+        return buffer[:written].data
+
+    def set_window(self, seq: int, window: bytes | memoryview) -> None:
+        buffer = np.frombuffer(window, np.uint8)
+        read = lib.llama_state_seq_set_data_ext(self._ctx, _bytes_at(buffer), len(buffer), seq, _WINDOW)
+        if read != len(buffer):
+            raise EngineError(f"llama.cpp could not put a window back: {last_error()}")
+
+    def _refuse_pending(self) -> None:
+        if self._pending:  # new positions with the old rotation
+            raise EngineError("cells have been moved and nothing was evaluated since: evaluate first")
+
     @property
     def identity(self) -> str:
         path, o = Path(self._options.path), self._options
@@ -241,6 +272,7 @@ class LlamaBackend:
         return digest_bytes(head + tail + repr([llama_cpp.__version__, settings]).encode())
 
     def save(self, seq: int) -> bytes | memoryview:
+        self._refuse_pending()
         size = lib.llama_state_seq_get_size(self._ctx, seq)
         buffer = np.empty(size, np.uint8)  # gigabytes for a large model: never copied again
         written = lib.llama_state_seq_get_data(self._ctx, _bytes_at(buffer), size, seq)

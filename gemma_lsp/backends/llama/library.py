@@ -15,6 +15,8 @@ import psutil
 log = logging.getLogger(__name__)
 
 _RING: list[str] = []
+_ERRORS: list[str] = []  # apart: one batch can log more than the ring holds
+_ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
 
 
 def start() -> None:
@@ -25,7 +27,7 @@ def start() -> None:
 
 def forget_errors() -> None:
     """What was said before is no reason for what comes."""
-    del _RING[:]
+    del _RING[:], _ERRORS[:]
 
 
 def _on_log(level: int, text: bytes, data: Any) -> None:
@@ -34,6 +36,9 @@ def _on_log(level: int, text: bytes, data: Any) -> None:
     if line:
         _RING.append(line)
         del _RING[:-40]
+        if level == _ERROR_LEVEL:
+            _ERRORS.append(line)
+            del _ERRORS[:-40]
         if level >= 3:
             log.debug("llama.cpp: %s", line)
 
@@ -43,9 +48,14 @@ _LOG_CALLBACK = lib.llama_log_callback(_on_log)  # kept alive: llama.cpp holds o
 
 def last_error() -> str:
     """llama.cpp's own words on what went wrong last."""
-    errors = [line for line in _RING if "error" in line.lower() or "fail" in line.lower()]
+    errors = [line for line in _RING if "error" in line.lower() or "fail" in line.lower()] or _ERRORS
     causes = [line for line in errors if not line.endswith("failed to load model")]  # which only says that it is so
     return (causes or errors or _RING or ["no reason given"])[-1].rpartition("error loading model: ")[2]
+
+
+def said(text: str) -> bool:
+    """Whether it stands in an error that was logged since `forget_errors`."""
+    return any(text in line for line in _ERRORS)
 
 
 def build_info() -> str:

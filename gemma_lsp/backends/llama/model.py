@@ -16,6 +16,8 @@ import llama_cpp.llama_cpp as lib
 from gemma_lsp.backends.llama.library import forget_errors, last_error
 from gemma_lsp.base.errors import ModelInvalid
 
+KV_TYPES = {"f16": lib.GGML_TYPE_F16, "bf16": 30, "q8_0": lib.GGML_TYPE_Q8_0}  # 30: GGML_TYPE_BF16 in ggml.h
+FLASH = {"auto": -1, "off": 0, "on": 1}  # enum llama_flash_attn_type in llama.h
 _COMPATIBLE = 200  # texts whose compatible tokens are remembered
 
 
@@ -34,6 +36,7 @@ class LlamaOptions:
     n_trunks: int = 1
     n_tail: int = 0  # 0: see engine.backend.tail_room
     masks: bool = True
+    shifts: bool = False  # try whether cells can be moved; it takes a child process that loads the model
     n_outputs: int = 0  # rows of logits at a time; 0: one for each sequence; `score` needs one for each token
     on_progress: Callable[[float], None] | None = None
 

@@ -6,12 +6,13 @@ Nothing else in the repository says what a fact's value is, so an answer knows t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
-from gemma_lsp.bench.driver import Driver
-from gemma_lsp.bench.editing import Arm, Editing, Question
-from gemma_lsp.bench.replay.fidelity import Fidelity, FidelityRow, ask, start_all, summed_up
+from gemma_lsp.bench.driver import Driver, LogProbs
+from gemma_lsp.bench.editing import Arm, Editing
+from gemma_lsp.bench.replay.fidelity import TRUTH_TOKENS, ArmScore, Fidelity, FidelityRow, kl, scored, summed_up
+from gemma_lsp.bench.replay.ways import TRUNK, Keeper, Spent, Way
 from gemma_lsp.prompt.completion_tails import Place, completion_tail, hole_tail
 from gemma_lsp.prompt.layout import Form
 from gemma_lsp.prompt.segments import Prompt
@@ -26,53 +27,121 @@ _FIRST, _SECOND = ("ZORB", "QUIN", "MAXI", "VELT", "HUSK"), ("LIMIT", "RETRY", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactsRow:
-    """All facts so far asked after `edits` edits. `errata` and `prompt`: tokens; `hidden`: masked in the errata arm."""
+    """All facts so far asked after `edits` edits. `errata` and `prompt`: tokens of the errata arm.
+
+    `spent`: what each way has evaluated since the start, the questions' tails left out.
+    """
 
     edits: int
     errata: int
     prompt: int
     fidelity: Fidelity
     answers: tuple[FidelityRow, ...]
+    spent: Mapping[str, Spent]
 
 
-def run_facts(driver: Driver, editing: Editing, n: int, seed: int, say: Callable[[str], None]) -> tuple[FactsRow, ...]:
-    """Edits, and asks at the milestones. No new layout is made on the way: errata and masks alone must carry it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsOptions:
+    """`n` facts; after each of `milestones`, and after the last, all of them are asked for."""
+
+    n: int
+    ways: tuple[Way, ...]
+    milestones: tuple[int, ...] = MILESTONES
+    seed: int = 0
+
+    def asked(self, number: int) -> bool:
+        """Whether the facts are asked for after so many edits."""
+        return number == self.n or number in self.milestones
+
+
+@dataclass(slots=True)
+class _Answers:
+    """One milestone while the ways go over it. `exact`: the rows that the others are compared with."""
+
+    exact: dict[str, LogProbs] = field(default_factory=dict)
+    floor: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    scores: dict[str, dict[str, ArmScore]] = field(default_factory=dict)
+    spent: dict[str, Spent] = field(default_factory=dict)
+    sizes: tuple[int, int] = (0, 0)
+
+
+def run_facts(
+    driver: Driver, fresh: Callable[[], Editing], options: FactsOptions, say: Callable[[str], None]
+) -> tuple[FactsRow, ...]:
+    """Edits, and asks at the milestones, each way in turn. No new layout is made on the way.
 
     () where nothing stands in full, so that there is nowhere to put a fact.
     """
-    random, facts, rows = Random(seed), {}, []
-    homes = [home[:2] for home in functions_in_full(editing) if home[2] <= EARLY_SHARE]
-    if not homes:
+    editing = fresh()
+    if not _homes(editing):
         return ()
-    quiet = quiet_file(editing)
-    start_all(driver, editing.resident.head())
-    for number in range(1, n + 1):
+    driver.bring(TRUNK, editing.resident.whole, exact=True)
+    start = driver.saved(TRUNK)
+    found: dict[int, _Answers] = {n: _Answers() for n in range(1, options.n + 1) if options.asked(n)}
+    for way in options.ways:
+        driver.restore(TRUNK, start)
+        _go(driver, fresh(), options, way, found, say)
+    return tuple(_row(edits, answers) for edits, answers in found.items())
+
+
+def _go(
+    driver: Driver,
+    editing: Editing,
+    options: FactsOptions,
+    way: Way,
+    found: dict[int, _Answers],
+    say: Callable[[str], None],
+) -> None:
+    """One way from the first edit to the last question."""
+    keeper, random, homes, quiet = (
+        Keeper(driver, editing, way),
+        Random(options.seed),
+        _homes(editing),
+        quiet_file(editing),
+    )
+    facts: dict[str, str] = {}
+    for number in range(1, options.n + 1):
         name = f"{random.choice(_FIRST)}_{random.choice(_SECOND)}_{number}"
         facts[name] = str(random.randrange(1000, 9999))
         insert_line(editing, *random.choice(homes), f"{name} = {facts[name]}\n")
-        if number in MILESTONES or number == n:
+        keeper.edited()
+        if options.asked(number):
             editing.look(quiet, len(editing.resident.index.files[quiet].text.content))
-            rows.append(_asked(driver, editing, facts, say))
-    return tuple(rows)
+            say(f"facts: {way.label}, {number} of {options.n}")
+            _ask(driver, editing, keeper, way, facts, found[number])
 
 
-def _asked(driver: Driver, editing: Editing, facts: Mapping[str, str], say: Callable[[str], None]) -> FactsRow:
-    heads = {arm: editing.head(arm) for arm in Arm}
-    answers = []
-    for number, (name, value) in enumerate(facts.items(), 1):
-        say(f"facts: {number} of {len(facts)} after {len(facts)} edits")
-        row = ask(driver, Question(label=name, heads=heads, tail=_tail(editing, name), truth=value))
-        assert row is not None
-        answers.append(row)
-    total = summed_up(answers)
+def _ask(
+    driver: Driver, editing: Editing, keeper: Keeper, way: Way, facts: Mapping[str, str], answers: _Answers
+) -> None:
+    head = keeper.head(_tail(editing, next(iter(facts))))
+    answers.spent[way.label] = keeper.spent()
+    if way.arm is Arm.ERRATA or not any(answers.sizes):
+        errata = tuple(e.segment for e in editing.resident.errata)
+        answers.sizes = (editing.count.total(errata), editing.count.total(editing.head(Arm.ERRATA)))
+    for name, value in facts.items():
+        truth, tail = driver.tokens(value)[:TRUTH_TOKENS], _tail(editing, name)
+        rows = keeper.ask(head, tail, truth)
+        if way.arm is Arm.RECOMPUTE:
+            answers.exact[name] = rows
+            answers.floor[name] = kl(rows, driver.score_singly(TRUNK, (*head, *tail), truth, exact=True))
+        answers.scores.setdefault(name, {})[way.label] = scored(answers.exact[name], rows, truth)
+
+
+def _row(edits: int, answers: _Answers) -> FactsRow:
+    rows = [
+        FidelityRow(label=name, n_tokens=len(answers.floor[name]), arms=scores, floor=answers.floor[name])
+        for name, scores in answers.scores.items()
+    ]
+    total = summed_up(rows)
     assert total is not None
-    return FactsRow(
-        edits=len(facts),
-        errata=editing.count.total(tuple(e.segment for e in editing.resident.errata)),
-        prompt=editing.count.total(heads[Arm.ERRATA]),
-        fidelity=total,
-        answers=tuple(answers),
-    )
+    errata, prompt = answers.sizes
+    return FactsRow(edits=edits, errata=errata, prompt=prompt, fidelity=total, answers=tuple(rows), spent=answers.spent)
+
+
+def _homes(editing: Editing) -> list[tuple[str, str]]:
+    """Functions that facts are put into: path and name."""
+    return [home[:2] for home in functions_in_full(editing) if home[2] <= EARLY_SHARE]
 
 
 def _tail(editing: Editing, name: str) -> Prompt:

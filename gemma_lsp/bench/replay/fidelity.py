@@ -100,7 +100,7 @@ def ask(driver: Driver, question: Question) -> FidelityRow | None:
     return FidelityRow(
         label=question.label,
         n_tokens=len(truth),
-        arms={arm: _score(exact, rows[arm], truth) for arm in rows},
+        arms={arm: scored(exact, rows[arm], truth) for arm in rows},
         floor=floor,
     )
 
@@ -125,7 +125,8 @@ def summed_up(rows: Sequence[FidelityRow]) -> Fidelity | None:
     )
 
 
-def _score(exact: LogProbs, found: LogProbs, truth: Sequence[int]) -> ArmScore:
+def scored(exact: LogProbs, found: LogProbs, truth: Sequence[int]) -> ArmScore:
+    """What an arm's rows are worth beside the exact ones."""
     said = found[np.arange(len(truth)), list(truth)]
     recalled = bool((found.argmax(axis=-1) == np.asarray(truth)).all())
     return ArmScore(nll=-float(said.sum()), recalled=recalled, kl=kl(exact, found))

@@ -9,10 +9,20 @@ from typing import Any
 
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench.replay.fidelity import FidelityRow
-from gemma_lsp.bench.replay.report import Report
+from gemma_lsp.bench.replay.report import CLOSED, Report
 
 INSTALL = "pip install 'gemma-lsp[bench]'"
-_COLOURS = {"errata": "#1b7837", "recompute": "#762a83", "stale": "#999999"}
+_COLOURS = {
+    "errata": "#1b7837",
+    "recompute": "#762a83",
+    "stale": "#999999",
+    "splice": "#d95f02",
+    "splice 0": "#fdae61",
+    "splice 64": "#d95f02",
+    "splice 256": "#7f2704",
+    "both": "#2166ac",
+}
+_MARKS = "osv^Dx"
 
 
 def write_plot(report: Report, path: Path) -> None:
@@ -22,7 +32,9 @@ def write_plot(report: Report, path: Path) -> None:
         figure_class = import_module("matplotlib.figure").Figure
     except ImportError:
         raise GemmaLspError(f"a plot needs matplotlib; run {INSTALL}, or leave --plot out") from None
-    panels = [draw for draw, wanted in ((_cost, report.costs), (_facts, report.facts)) if wanted]
+    panels = [
+        draw for draw, wanted in ((_cost, report.costs), (_facts, report.facts), (_closed, report.facts)) if wanted
+    ]
     figure = figure_class(figsize=(7.0 * max(1, len(panels)), 4.2), layout="constrained")
     for at, draw in enumerate(panels, 1):
         draw(report, figure.add_subplot(1, len(panels), at))
@@ -49,11 +61,26 @@ def _cost(report: Report, axes: Any) -> None:
 def _facts(report: Report, axes: Any) -> None:
     """KL to the exact recomputation after more and more edits, beside the noise."""
     edits = [row.edits for row in report.facts]
-    for arm in ("errata", "stale"):
+    labels = [str(a.arm) for a in report.facts[0].fidelity.arms if a.arm != "recompute"]
+    for n, arm in enumerate(labels):
         means = [_mean_kl(row.answers, arm) for row in report.facts]
-        axes.plot(edits, means, "o-", ms=3, label=arm, color=_COLOURS.get(arm))
+        axes.plot(edits, means, color=_COLOURS.get(arm), marker=_MARKS[n % len(_MARKS)], ms=4, label=arm)
     axes.plot(edits, [row.fidelity.floor for row in report.facts], ":", color="black", label="noise floor")
     axes.set(xscale="log", yscale="log", xlabel="edits", ylabel="nats", title="KL to exact, facts asked for")
+    axes.set_xticks(edits, [str(n) for n in edits])
+    axes.legend(fontsize=8)
+
+
+def _closed(report: Report, axes: Any) -> None:
+    """How much of the gap each arm closes, and where the goal is."""
+    edits = [row.edits for row in report.facts]
+    labels = [str(a.arm) for a in report.facts[0].fidelity.arms if a.arm not in ("recompute", "stale")]
+    for n, arm in enumerate(labels):
+        closed = [next(a.closed or 0.0 for a in row.fidelity.arms if a.arm == arm) for row in report.facts]
+        axes.plot(edits, closed, color=_COLOURS.get(arm), marker=_MARKS[n % len(_MARKS)], ms=4, label=arm)
+    axes.axhline(CLOSED, ls=":", color="black", label="goal")
+    axes.set(xscale="log", xlabel="edits", ylabel="share", title="gap closed on depending positions")
+    axes.set_xticks(edits, [str(n) for n in edits])
     axes.legend(fontsize=8)
 
 

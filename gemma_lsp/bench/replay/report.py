@@ -10,7 +10,7 @@ from typing import Any
 from gemma_lsp.bench.editing import Arm
 from gemma_lsp.bench.replay.costs import CostRow, Start
 from gemma_lsp.bench.replay.facts import FactsRow
-from gemma_lsp.bench.replay.fidelity import Fidelity, FidelityRow, summed_up
+from gemma_lsp.bench.replay.fidelity import ArmFidelity, Fidelity, FidelityRow, summed_up
 
 NOISE = 3.0  # times the noise floor that an untouched position may differ by
 CLOSED = 0.9
@@ -92,7 +92,14 @@ class Report:
             "cost": [asdict(s) for s in self.sums()],
             "fidelity": asdict(total) if total else None,
             "facts": [
-                {"edits": r.edits, "errata": r.errata, "prompt": r.prompt, **asdict(r.fidelity)} for r in self.facts
+                {
+                    "edits": r.edits,
+                    "errata": r.errata,
+                    "prompt": r.prompt,
+                    **asdict(r.fidelity),
+                    "spent": {label: {**asdict(s), "evaluated": s.evaluated} for label, s in r.spent.items()},
+                }
+                for r in self.facts
             ],
             "starts": [asdict(s) for s in self.starts],
             "left_out": list(self.left_out),
@@ -177,24 +184,33 @@ def _all_of(report: Report, arm: Arm) -> int:
 
 
 def _on_fidelity(what: str, total: Fidelity, row: FactsRow | None = None) -> tuple[str, ...]:
-    arms = {a.arm: a for a in total.arms}
-    ours, exact = arms[Arm.ERRATA], arms[Arm.RECOMPUTE]
-    other = ours.kl_other or 0.0
-    limit = NOISE * total.floor
+    ours = [a for a in total.arms if a.arm not in (Arm.RECOMPUTE, Arm.STALE)]
+    found = [_on_arm(what, total, arm, row) for arm in ours]
+    if row is not None and found:
+        known = ", ".join(f"{a.recalled} {a.arm}" for a in total.arms)
+        nll = ", ".join(f"{a.nll:.2f} {a.arm}" for a in total.arms)
+        found.append(f"{what}: recalled of {total.questions}: {known}; nll {nll}.")
+    return tuple(found)
+
+
+def _on_arm(what: str, total: Fidelity, arm: ArmFidelity, row: FactsRow | None) -> str:
+    other, limit = arm.kl_other or 0.0, NOISE * total.floor
+    does = "errata close" if arm.arm == Arm.ERRATA else f"the arm {arm.arm} closes"
     closed = (
-        f"errata close {ours.closed:.1%} of the gap where the answer depends on the edits "
-        f"({total.depending} of {total.positions} positions; the goal of {CLOSED:.0%} is {_met(ours.closed >= CLOSED)})"
-        if ours.closed is not None
+        f"{does} {arm.closed:.1%} of the gap where the answer depends on the edits "
+        f"({total.depending} of {total.positions} positions; the goal of {CLOSED:.0%} is {_met(arm.closed >= CLOSED)})"
+        if arm.closed is not None
         else f"no position of {total.positions} depends on the edits"
     )
-    text = (
+    spent = row.spent.get(arm.arm) if row is not None else None
+    cost = f"; {spent.evaluated:,} tokens evaluated" if spent else ""
+    if spent and spent.splices:
+        cost += f" ({spent.inserted:,} in {spent.splices} splices, {spent.warmed:,} to warm windows"
+        cost += f", {spent.ms / spent.splices:,.0f} ms each)"
+    return (
         f"{what}: {closed}; elsewhere KL is {other:.4f} "
-        f"(goal: {NOISE:.0f} x the noise, {limit:.4f}, at most, {_met(other <= limit)})"
+        f"(goal: {NOISE:.0f} x the noise, {limit:.4f}, at most, {_met(other <= limit)}){cost}."
     )
-    if row is not None:
-        known = ", ".join(f"{a.recalled} {a.arm}" for a in total.arms)
-        text += f"; recalled of {total.questions}: {known}; nll {ours.nll:.2f} against {exact.nll:.2f} exact"
-    return (text + ".",)
 
 
 def _met(ok: bool) -> str:

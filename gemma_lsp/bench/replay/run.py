@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gemma_lsp.bench.driver import Driver
-from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
+from gemma_lsp.bench.editing import COMPARED, FOLDED, Arm, Editing, TokenCounter
 from gemma_lsp.bench.history import History, HistoryError, read_history
 from gemma_lsp.bench.replay.costs import CostRow, Start, replay
 from gemma_lsp.bench.replay.counting import CountingBackend
-from gemma_lsp.bench.replay.facts import FactsRow, run_facts
-from gemma_lsp.bench.replay.fidelity import TRUTH_TOKENS, FidelityRow, replay_fidelity
+from gemma_lsp.bench.replay.facts import MILESTONES, FactsOptions, run_facts
+from gemma_lsp.bench.replay.fidelity import TRUTH_TOKENS, replay_fidelity
 from gemma_lsp.bench.replay.moments import Script, script_of
 from gemma_lsp.bench.replay.report import About, Report
 from gemma_lsp.bench.replay.traces import Trace, TraceReport, play
+from gemma_lsp.bench.replay.ways import ways_for
 from gemma_lsp.bench.session import Load, LoadOptions, Say, session
 from gemma_lsp.engine.backend import Backend, tail_room
 from gemma_lsp.engine.messages import ModelInfo
 
 NO_FACTS = "facts: no function stands in full in the first part of the prompt; raise --n-ctx"
 MIN_CTX = 512  # of a model of which only the vocabulary is used
+NO_SHIFT = "splice, both: this model or build of llama.cpp cannot move cells; nothing was spliced"
+ONE_TRUNK = 2  # contexts that one trunk with its masked cells, errata and tails fits into
 CELLS = 5  # contexts that three trunks with their masked cells and errata fit into
 
 
@@ -30,6 +32,7 @@ CELLS = 5  # contexts that three trunks with their masked cells and errata fit i
 class BenchOptions:
     """What is replayed. `steps` 0 leaves the replay out, `facts` 0 the facts; `rev` "" takes the last commits.
 
+    `rewarms`: tokens that a splice reads before its place, where the window is lost; each is measured.
     `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
     """
 
@@ -41,6 +44,8 @@ class BenchOptions:
     fidelity: bool = True
     counting: bool = False
     facts: int = 0
+    milestones: tuple[int, ...] = MILESTONES
+    rewarms: tuple[int, ...] = (64,)
     seed: int = 0
 
 
@@ -61,7 +66,7 @@ async def _costs(options: BenchOptions, history: History, load: Load, say: Say) 
     rows: list[CostRow] = []
     async with session(_backend(options, load)) as running:
         script = script_of(running.editing(history), history.commits)
-        for arm in options.arms:
+        for arm in (a for a in options.arms if a not in FOLDED):
             start, more = await replay(running.client, script, arm, say)
             starts.append(start)
             rows += more
@@ -90,22 +95,45 @@ def _backend(options: BenchOptions, load: Load) -> Backend:
 
 
 def _truth(options: BenchOptions, history: History, report: Report | None, load: Load, say: Say) -> Report:
-    say("loading the model")
-    driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(COMPARED), n_outputs=TRUTH_TOKENS)))
-    try:
-        # The prompts are those of the smaller context; the cells beyond it hold the other arms.
-        model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=tail_room(options.n_ctx))
-        scored: Iterable[FidelityRow] = ()
-        facts: tuple[FactsRow, ...] = ()
-        if options.steps and options.fidelity:
+    found = report
+    if options.steps and options.fidelity:
+        say("loading the model")
+        driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(COMPARED), n_outputs=TRUTH_TOKENS)))
+        try:
+            model = _shrunk(driver, options)
             scored = replay_fidelity(driver, _script(history, model, driver.backend), say)
-        if options.facts:
-            facts = run_facts(driver, _editing(history, model, driver.backend), options.facts, options.seed, say)
+        finally:
+            driver.close()
+        found = replace(found or Report(about=_about(options, history, model)), fidelity=tuple(scored))
+    if options.facts:
+        found = _facts(options, history, found, load, say)
+    assert found is not None
+    return found
+
+
+def _facts(options: BenchOptions, history: History, report: Report | None, load: Load, say: Say) -> Report:
+    say("loading the model")
+    shifts = not set(FOLDED).isdisjoint(options.arms)
+    cells = ONE_TRUNK * options.n_ctx
+    driver = Driver(load(LoadOptions(n_ctx=cells, n_outputs=TRUTH_TOKENS, shifts=shifts)))
+    try:
+        model = _shrunk(driver, options)
+        able = driver.backend.can.shift
+        arms = options.arms if able else [arm for arm in options.arms if arm not in FOLDED]
+        todo = FactsOptions(
+            n=options.facts, ways=ways_for(arms, options.rewarms), milestones=options.milestones, seed=options.seed
+        )
+        facts = run_facts(driver, lambda: _editing(history, model, driver.backend), todo, say)
     finally:
         driver.close()
     found = report or Report(about=_about(options, history, model))
-    missing = (NO_FACTS,) if options.facts and not facts else ()
-    return replace(found, fidelity=tuple(scored), facts=facts, left_out=(*found.left_out, *missing))
+    missing = (*(() if facts else (NO_FACTS,)), *((NO_SHIFT,) if shifts and not able else ()))
+    return replace(found, facts=facts, left_out=(*found.left_out, *missing))
+
+
+def _shrunk(driver: Driver, options: BenchOptions) -> ModelInfo:
+    """The model with the context that is asked about: the cells beyond it hold other arms and what is masked."""
+    return replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=tail_room(options.n_ctx))
 
 
 def _script(history: History, model: ModelInfo, backend: Backend) -> Script:

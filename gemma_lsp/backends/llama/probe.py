@@ -1,0 +1,90 @@
+"""Can this build move this model's cells? Tried in a child process, because where it cannot, llama.cpp may abort.
+
+Asked of a context of 256 cells, where both halves of a windowed cache are of one size: `llama_memory_can_shift` says no
+of any other, whatever the model can do. Then 48 tokens are moved, and what follows them must be what followed before:
+a rotation that is not the model's own (partial, or of quantised keys) shows there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import llama_cpp.llama_cpp as lib
+import numpy as np
+from numpy.typing import NDArray
+
+from gemma_lsp.backends.llama import library
+from gemma_lsp.backends.llama.model import FLASH, KV_TYPES, LlamaOptions, Vocabulary
+
+SECONDS = 60.0  # a slow disk; bf16 keys never came back on one machine
+CELLS, FED, MOVED_BY, ASKED = 256, 48, 24, 4
+LIMIT = {"f16": 0.01, "bf16": 0.05, "q8_0": 0.02}  # nats of KL in the mean; wrong rotations are off by more than 1
+_TEXT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 3
+
+
+def can_shift(options: LlamaOptions) -> bool:
+    """Whether moved cells are as good as they were; False too where the child does not come back."""
+    said = json.dumps([options.path, options.kv_type, options.flash_attention])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, said], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def moved_well(path: str, kv_type: str, flash: str) -> bool:
+    """The trial itself. May abort the process."""
+    library.start()
+    weights = lib.llama_model_default_params()
+    weights.n_gpu_layers = 0
+    model = lib.llama_model_load_from_file(path.encode(), weights)
+    params = lib.llama_context_default_params()
+    params.n_ctx = params.n_batch = params.n_ubatch = CELLS
+    params.n_seq_max, params.kv_unified = 1, True
+    params.type_k = params.type_v = KV_TYPES[kv_type]
+    params.flash_attn_type = FLASH[flash]
+    ctx = lib.llama_init_from_model(model, params) if model else None
+    if not ctx:
+        return False
+    memory = lib.llama_get_memory(ctx)
+    if not lib.llama_memory_can_shift(memory):
+        return False
+    vocab = Vocabulary(model)
+    tokens = vocab.tokenize(_TEXT, False)[: FED + ASKED]
+    _feed(ctx, tokens[:FED], 0)
+    before = _rows(ctx, tokens[FED:], FED, vocab.n_tokens)
+    lib.llama_memory_seq_rm(memory, 0, FED, -1)
+    lib.llama_memory_seq_add(memory, 0, 0, -1, MOVED_BY)
+    after = _rows(ctx, tokens[FED:], FED + MOVED_BY, vocab.n_tokens)
+    differs = float((np.exp(before) * (before - after)).sum(axis=-1).mean())
+    return bool(differs <= LIMIT[kv_type])
+
+
+def _feed(ctx: Any, tokens: list[int], position: int) -> None:
+    batch = lib.llama_batch_init(len(tokens), 0, 1)
+    batch.n_tokens = len(tokens)
+    for n, token in enumerate(tokens):
+        batch.token[n], batch.pos[n], batch.logits[n] = token, position + n, True
+        batch.n_seq_id[n], batch.seq_id[n][0] = 1, 0
+    code = lib.llama_decode(ctx, batch)
+    lib.llama_batch_free(batch)
+    if code:
+        raise RuntimeError(f"llama_decode: {code}")
+
+
+def _rows(ctx: Any, tokens: list[int], position: int, n_vocab: int) -> NDArray[np.float64]:
+    """Log-probabilities after each token."""
+    _feed(ctx, tokens, position)
+    found = np.ctypeslib.as_array(lib.llama_get_logits(ctx), (len(tokens), n_vocab)).astype(np.float64)
+    found -= found.max(axis=-1, keepdims=True)
+    found -= np.log(np.exp(found).sum(axis=-1, keepdims=True))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(0 if moved_well(*json.loads(sys.argv[1])) else 1)

@@ -1,0 +1,275 @@
+"""Which pieces in the middle of a trunk to replace, so that what it shows is what is wanted. Pure; plain data.
+
+A splice evaluates the new tokens in their place and moves what stands behind them, which goes on remembering the old
+text: an approximation that is paid for with the edit and not with the repository. `engine/splicing.py` carries it out.
+Only the head is spliced (preamble, body, errata); the tail behind it is the ordinary plan's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import groupby, pairwise
+from typing import TypeVar
+
+from gemma_lsp.kv.ledger import Ledger, Run
+from gemma_lsp.kv.plan import HIDEABLE, Capabilities, Op, Reveal, Rewind, Wanted
+from gemma_lsp.kv.ranges import Ranges, span
+
+KEEP = 16  # tokens between two changes that are worth moving rather than reading again; guessed
+T = TypeVar("T")
+_COMPARED = 2000  # tokens of a changed piece that are compared one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """Let `tokens` (at least one) stand where [start, stop) stands, and move what is behind."""
+
+    start: int
+    stop: int
+    tokens: tuple[int, ...]
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel:
+    """Whose tokens these are from position 0 on: (key, region, offset, number)."""
+
+    parts: tuple[tuple[str, str, int, int], ...]
+
+
+SpliceOp = Op | Splice | Relabel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much may be approximate at a time: tokens that splices evaluated, and splices that a cell lives through.
+
+    `piece`: tokens that one splice may insert; more is inserted in several, so that each is short.
+    """
+
+    tokens: int = 1 << 30
+    shifts: int = 1 << 30
+    piece: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplicePlan:
+    """Carry out `ops` in order. `inserted`: tokens to evaluate; `dropped`: tokens that go; `kept`: that stay or move.
+
+    `warmed`: tokens that are evaluated besides, so that the sliding layers have a window where one is lost.
+    """
+
+    ops: tuple[SpliceOp, ...]
+    kept: int
+    inserted: int
+    dropped: int
+    warmed: int
+
+    @property
+    def evaluate(self) -> int:
+        """Tokens to compute."""
+        return self.inserted + self.warmed
+
+    @property
+    def splices(self) -> tuple[Splice, ...]:
+        """The replacements, from left to right, each in the positions that the ones before it have left."""
+        return tuple(op for op in self.ops if isinstance(op, Splice))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Cells [start, start + n) are the wanted tokens from `at` on."""
+
+    start: int
+    at: int
+    n: int
+
+
+def plan_splices(
+    ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, budget: Budget = Budget(), rewarm: int = 0
+) -> SplicePlan | None:
+    """What makes the trunk's head the wanted one, as far as some of it stays behind the last change.
+
+    Afterwards the trunk ends where the last kept cell is; what is wanted behind that is an append, as ever.
+    None where nothing is to be moved or relabelled, it is not possible, or it would cost more truth than the budget.
+    """
+    if not (can.shift and can.trim):
+        return None
+    head = [w for w in wanted if w.region in HIDEABLE and w.tokens]
+    tokens = [t for w in head for t in w.tokens]
+    kept = list(_kept(ledger, head))
+    if not kept:
+        return None
+    end, n_wanted = kept[-1].start + kept[-1].n, kept[-1].at + kept[-1].n
+    stay = Ranges((k.start, k.start + k.n) for k in kept)
+    going = span(0, end) - stay
+    if not ledger.can_rewind(end, going, exact=False):
+        return None
+    parts = _labels(head, n_wanted)
+    splices = list(_splices(_changes(kept), tokens, head, budget.piece))
+    if not splices and _labelled(ledger, parts):
+        return None
+    inserted = sum(len(s.tokens) for s in splices)
+    if ledger.n_spliced + inserted > budget.tokens or (splices and ledger.most_shifts + len(splices) > budget.shifts):
+        return None
+    first: list[Op] = [Rewind(end)] if end < len(ledger) else []
+    first += [Reveal(a, b) for a, b in ledger.hidden & stay]
+    return SplicePlan(
+        ops=(*first, *splices, Relabel(parts)),
+        kept=n_wanted - inserted,
+        inserted=inserted,
+        dropped=sum(s.stop - s.start for s in splices),
+        warmed=_predicted(ledger, first, splices, rewarm),
+    )
+
+
+def to_warm(ledger: Ledger, op: Splice, rewarm: int) -> int:
+    """Tokens before the splice to evaluate again for its window: `rewarm`, or none where the window is there.
+
+    Near the end more of them: the window that the next append needs reaches back behind the splice.
+    """
+    if ledger.can_rewind(op.start):
+        return 0
+    length = len(ledger) + len(op.tokens) - (op.stop - op.start)
+    least = op.start - (length - ledger.n_swa + 1)
+    return min(op.start, max(1, rewarm, least))  # one at least: a batch must follow on a cell
+
+
+def spliced(ledger: Ledger, op: Splice, rewarm: int) -> int:
+    """The effect of a splice on the ledger; returns how many tokens were warmed."""
+    ledger.lose(len(ledger))  # other sequences were given cells
+    warm = to_warm(ledger, op, rewarm)
+    ledger.splice(op.start, op.stop, op.tokens, op.region, span(op.start - warm, op.start) if warm else None)
+    return warm
+
+
+def _predicted(ledger: Ledger, first: Sequence[Op], splices: Sequence[Splice], rewarm: int) -> int:
+    """Tokens that the splices will warm: what they do is done to a copy."""
+    trial = ledger.copy()
+    for op in first:
+        if isinstance(op, Rewind):
+            trial.rewind(op.length)
+        elif isinstance(op, Reveal):
+            trial.reveal(op.start, op.stop)
+    return sum(spliced(trial, op, rewarm) for op in splices)
+
+
+def _kept(ledger: Ledger, head: Sequence[Wanted]) -> Iterator[_Kept]:
+    """Cells that stay, in order: pieces by name first, then token by token in what lies between them."""
+    held = _groups((run.key, run.region, run) for run in _runs(ledger))
+    asked = _groups((w.key, w.region, w) for w in head)
+    matcher = SequenceMatcher(None, [name for name, _ in held], [name for name, _ in asked], autojunk=False)
+    at = 0
+    starts = []
+    for _, parts in asked:
+        starts.append(at)
+        at += sum(len(w.tokens) for w in parts)
+    starts.append(at)
+    for tag, i, j, k, m in matcher.get_opcodes():
+        if tag == "equal":
+            for (_, runs), (_, parts), begin in zip(held[i:j], asked[k:m], starts[k:m], strict=True):
+                yield from _same_piece(ledger, runs, parts, begin)
+        elif i < j and k < m:
+            parts = [w for _, more in asked[k:m] for w in more]
+            regions = {w.region for w in parts}  # errata behind a changed end of the body are not its end
+            runs = [run for _, more in held[i:j] for run in more if run.region in regions]
+            yield from _alike(ledger, runs, parts, starts[k]) if runs else ()
+
+
+def _same_piece(ledger: Ledger, runs: Sequence[Run], parts: Sequence[Wanted], begin: int) -> Iterator[_Kept]:
+    """One segment on both sides: all of it as a rule, else what is alike."""
+    held = Ranges((run.offset, run.offset + run.stop - run.start) for run in runs)
+    asked = Ranges((w.offset, w.offset + len(w.tokens)) for w in parts)
+    n = runs[-1].stop - runs[0].start
+    rising = all(a.offset < b.offset for a, b in pairwise(runs))
+    if rising and held == asked and len(held) == n == len(asked):
+        yield _Kept(runs[0].start, begin, n)
+    else:
+        yield from _alike(ledger, runs, parts, begin)
+
+
+def _alike(ledger: Ledger, runs: Sequence[Run], parts: Sequence[Wanted], begin: int) -> Iterator[_Kept]:
+    """What two texts have in common: both ends, and long pieces between them. Hidden cells can come back."""
+    start, stop = runs[0].start, runs[-1].stop
+    held, asked = list(ledger.tokens[start:stop]), [t for w in parts for t in w.tokens]
+    most = min(len(held), len(asked))
+    first = next((n for n in range(most) if held[n] != asked[n]), most)
+    last = next((n for n in range(most - first) if held[-1 - n] != asked[-1 - n]), most - first)
+    if first:
+        yield _Kept(start, begin, first)
+    inner, inner_asked = held[first : len(held) - last], asked[first : len(asked) - last]
+    if min(len(inner), len(inner_asked)) >= KEEP and max(len(inner), len(inner_asked)) <= _COMPARED:
+        for i, k, n in SequenceMatcher(None, inner, inner_asked, autojunk=False).get_matching_blocks():
+            if n >= KEEP:
+                yield _Kept(start + first + i, begin + first + k, n)
+    if last:
+        yield _Kept(stop - last, begin + len(asked) - last, last)
+
+
+def _changes(kept: Sequence[_Kept]) -> Iterator[tuple[int, int, int, int]]:
+    """Between the kept pieces: cells [start, stop) that go, wanted tokens [at, end) that come.
+
+    Where nothing comes the first token behind is read again: only a batch makes a shift come true.
+    """
+    start = at = 0
+    for k in kept:
+        if (start, at) != (k.start, k.at):
+            more = int(at == k.at)
+            yield start, k.start + more, at, k.at + more
+            start, at = k.start + more, k.at + more
+        start, at = max(start, k.start + k.n), max(at, k.at + k.n)
+
+
+def _splices(
+    changes: Iterable[tuple[int, int, int, int]], tokens: Sequence[int], head: Sequence[Wanted], piece: int
+) -> Iterator[Splice]:
+    """From left to right, so that what is evaluated sees everything before it as it is wanted."""
+    ends, total = [], 0
+    for w in head:
+        total += len(w.tokens)
+        ends.append(total)
+    moved = 0
+    for start, stop, at, end in changes:
+        region = head[next(i for i, e in enumerate(ends) if at < e)].region
+        for first in range(at, end, piece):
+            some = tuple(tokens[first : min(end, first + piece)])
+            place = start + moved if first == at else start + moved + first - at
+            yield Splice(place, stop + moved if first == at else place, some, region)
+        moved += (end - at) - (stop - start)
+
+
+def _runs(ledger: Ledger) -> list[Run]:
+    """The head's runs: those before the first short region."""
+    n = next((i for i, run in enumerate(ledger.runs) if run.region not in HIDEABLE), len(ledger.runs))
+    return ledger.runs[:n]
+
+
+def _labels(head: Sequence[Wanted], n: int) -> tuple[tuple[str, str, int, int], ...]:
+    """The first `n` wanted tokens by segment."""
+    found, at = [], 0
+    for w in head:
+        if at < n:
+            found.append((w.key, w.region, w.offset, min(len(w.tokens), n - at)))
+        at += len(w.tokens)
+    return tuple(found)
+
+
+def _labelled(ledger: Ledger, parts: tuple[tuple[str, str, int, int], ...]) -> bool:
+    """Whether the ledger's runs are these segments already, cut or not."""
+    runs = iter(ledger.runs)
+    run, at = next(runs, None), 0
+    for key, region, offset, n in parts:
+        end, begin = at + n, at
+        while at < end:
+            if run is None or (run.key, run.region) != (key, region) or run.offset != offset + at - begin:
+                return False
+            if run.stop > end:
+                return False
+            at, run = run.stop, next(runs, None)
+    return True
+
+
+def _groups(items: Iterable[tuple[str, str, T]]) -> list[tuple[tuple[str, str], list[T]]]:
+    return [(name, [item for _, _, item in group]) for name, group in groupby(items, key=lambda i: (i[0], i[1]))]
