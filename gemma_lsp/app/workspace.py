@@ -100,7 +100,7 @@ class Workspace:
         before = self._open.get(path)
         self._open[path] = text
         if before is not None and before.content != text.content:
-            self.focus = Focus(path, edit_end(before.content, text.content))
+            self.focus = Focus(path, edit_end(before.content, text))
             self._recent = [path, *(p for p in self._recent if p != path)][:MAX_RECENT]
         self._take({path: text})
 
@@ -194,9 +194,13 @@ class Workspace:
             self.resident = self.resident.with_index(self.index, self.focus if self.focus_exists else None)
 
 
-def edit_end(before: str, after: str) -> int:
-    """The offset in `after` at which an edit ended: everything behind it reads as it did."""
-    return len(after) - common_suffix(before, after, min(len(before), len(after)))
+def edit_end(before: str, after: Text) -> int:
+    """The offset in `after` at which an edit ended: everything behind it reads as it did, and as much as can be."""
+    content, (_, tail) = after.content, after.shared_with(before)
+    limit = min(len(before), len(content))
+    if tail < limit and before[len(before) - tail - 1] == content[len(content) - tail - 1]:
+        tail = common_suffix(before, content, limit)
+    return len(content) - tail
 
 
 def _texts(changes: Mapping[str, Text | None]) -> Iterable[tuple[str, Text]]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import is_not
 from typing import Generic, TypeVar
 
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.engine.messages import Cost
 from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.text import Edit, Text
+from gemma_lsp.workspace.patched import differing
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -88,12 +88,7 @@ class Origin:
 
     def same_elsewhere(self, now: Origin) -> bool:
         """Whether every other file reads as it did. A file that did not change keeps its very `Text`."""
-        if self.files is now.files:
-            return True
-        if len(self.files) != len(now.files):
-            return False
-        own = self.files.get(self.path) is not now.files.get(self.path)
-        return sum(map(is_not, self.files.values(), now.files.values())) == own
+        return differing(self.files, now.files) <= {self.path}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,15 @@
 """What stands around the repository in the prompt: the preamble, the file headers, the end of the turn.
 
 A model with a chat template sees everything in one user turn, so that all features share the same first tokens; a model
-without one sees a document that it continues. Deliberately not here: what a request says (`tails`). Any thread.
+without one sees a document that it continues. Deliberately not here: what a request says (`tails`), and how
+a template is run (`template`). Any thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, NoReturn, Protocol
-
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import Protocol
 
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
@@ -24,7 +21,6 @@ _INSTRUCTIONS = (
     "You are shown the source files of a repository, then a request about them. "
     "Rely on the files, quote code exactly as it stands there, and say so where the files do not tell."
 )
-_FIXED_DATE = date(2026, 1, 1)  # a template that prints today's date would empty the cache every midnight
 
 
 NEWER = "### newer than what stands above:\n"
@@ -138,31 +134,9 @@ def _render(model: ModelFacts) -> tuple[str, str] | None:
 
 def _rendered(model: ModelFacts, messages: list[dict[str, str]]) -> str:
     """What the model's template makes of a conversation; "" where it refuses."""
-    try:
-        template = _environment().from_string(model.chat_template)
-        return template.render(
-            messages=messages,
-            bos_token=model.bos,
-            eos_token=model.eos,
-            add_generation_prompt=True,
-            enable_thinking=True,
-            tools=None,
-        )
-    except Exception:  # a stranger's program: whatever it raises, this way of asking does not work
-        return ""
+    from gemma_lsp.prompt.template import render  # a base model has none, and the server starts sooner without Jinja
 
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    """Templates come with the model file: untrusted, hence sandboxed, with the helpers that they count on."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.globals.update(raise_exception=_raise, strftime_now=lambda form: _FIXED_DATE.strftime(form))
-    return environment
-
-
-def _raise(message: Any) -> NoReturn:
-    raise TemplateError(str(message))
+    return render(model.chat_template, messages, bos=model.bos, eos=model.eos)
 
 
 def _thinking(template: str, turn_end: str) -> Thinking | None:

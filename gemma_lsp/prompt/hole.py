@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from gemma_lsp.syntax.types import ParsedFile
+from gemma_lsp.syntax.whole import chunk_starts
 from gemma_lsp.text import Span, Text
 
 HOLE_CHARS = 2000  # about 700 tokens, read again whenever something before the hole changes; guessed
@@ -25,7 +27,7 @@ def open_hole(parsed: ParsedFile, offset: int) -> Hole:
     chunks = parsed.chunks
     if not chunks:
         return Hole(path=parsed.path, symbol="", span=Span(0, 0), text=parsed.text)
-    at = next((i for i, c in enumerate(chunks) if offset < c.span.end), len(chunks) - 1)
+    at = max(0, bisect_right(chunk_starts(parsed), offset) - 1)
     first = last = at
     room = HOLE_CHARS - len(chunks[at].span)
     grown = True
@@ -51,8 +53,9 @@ def moved_hole(hole: Hole, text: Text, offset: int | None) -> Hole | None:
     tail = len(old) - hole.span.end
     if len(new) < hole.span.start + tail:
         return None
-    same_head = old[: hole.span.start] == new[: hole.span.start]
-    same_tail = tail == 0 or old[-tail:] == new[-tail:]
+    head, end = text.shared_with(old)
+    same_head = hole.span.start <= head or new.startswith(old[: hole.span.start])
+    same_tail = tail <= end or new.endswith(old[len(old) - tail :])
     span = Span(hole.span.start, len(new) - tail)
     focused = offset is None or span.start <= offset <= span.end
     if not (same_head and same_tail and focused):

@@ -12,15 +12,19 @@ from functools import cached_property
 
 from gemma_lsp.prompt.difference import Difference, compare
 from gemma_lsp.prompt.errata import Erratum, retold
+from gemma_lsp.prompt.following import Step, follow
 from gemma_lsp.prompt.frame import NEWER, Frame
 from gemma_lsp.prompt.hole import Hole, moved_hole, open_hole
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, FileEntry, Form, Layout, chunk_segments
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.syntax.index import Index
 from gemma_lsp.syntax.types import ParsedFile
+from gemma_lsp.text import Span
+from gemma_lsp.workspace.patched import differing
 
 STALE_SHARE = 0.15  # of the body that may be masked or told again before a new layout is worth it; guessed
 STALE_TOKENS = 512
+_BEFORE_THE_HOLE = ("_head", "stale", "whole", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Resident:
     def with_index(self, index: Index, focus: Focus | None) -> Resident:
         """The state after edits. The hole follows the focus; what leaves it changed becomes an erratum."""
         hole, moved = self._next_hole(index, focus)
-        due = _differing(self.index, index)
+        due = differing(self.index.files, index.files)
         if moved and hole:
             due.discard(hole.path)  # only what the hole stands for has changed there
         else:
@@ -93,14 +97,22 @@ class Resident:
         for path in sorted(due):
             inside = hole if hole and hole.path == path else None
             if inside or index.files.get(path) is not self.base.files.get(path):
-                changes[path] = compare(
-                    self.base.files.get(path), index.files.get(path), inside.span if inside else None
-                )
+                changes[path] = self._difference(path, index, inside.span if inside else None)
         errata = retold(self.errata, changes) if due else self.errata
         after = replace(self, index=index, hole=hole, changes=changes, errata=errata)
-        if not due and "_head" in self.__dict__:
-            after.__dict__["_head"] = self._head  # typing in the hole changes nothing before it
+        if not due:  # typing in the hole changes nothing before it
+            after.__dict__.update((name, made) for name, made in self.__dict__.items() if name in _BEFORE_THE_HOLE)
         return after
+
+    def _difference(self, path: str, index: Index, hole: Span | None) -> Difference:
+        """How a file differs from what was laid out, out of how it did before."""
+        old, was, new = self.base.files.get(path), self.index.files.get(path), index.files.get(path)
+        known, before = self.changes.get(path), self.hole if self.hole and self.hole.path == path else None
+        if old and was and new and (known or (was is old and before is None)):
+            step = Step(old=old, before=was.text, hole=before, known=known, after=new)
+            if (followed := follow(step, hole)) is not None:
+                return followed
+        return compare(old, new, hole)
 
     def _next_hole(self, index: Index, focus: Focus | None) -> tuple[Hole | None, bool]:
         """The hole, and whether it is the one that was open before."""
@@ -178,7 +190,3 @@ def _outline_stands(segment: Segment, parsed: ParsedFile, lines: range, kept: li
 def _lines(text: str) -> list[str]:
     """Lines with their ends; `str.splitlines` would split at form feeds, too."""
     return [line + "\n" for line in text.removesuffix("\n").split("\n")]
-
-
-def _differing(a: Index, b: Index) -> set[str]:
-    return {p for p in {*a.files, *b.files} if a.files.get(p) is not b.files.get(p)}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gemma_lsp.syntax.grammar import statement_lines
 from gemma_lsp.syntax.types import Chunk, ChunkKind, Symbol, SymbolKind
@@ -24,8 +24,7 @@ PROSE_CHUNK = 1_500
 _FILLED = re.compile(r"\S")
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
+class _Cut(NamedTuple):
     """A new chunk begins at this line. Of several at one line the last in order counts."""
 
     line: int
@@ -52,7 +51,7 @@ def split_long(text: Text, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
             yield chunk
             continue
         start = chunk.span.start
-        for end in _long_cuts(text.slice(chunk.span)):
+        for end in long_cuts(text.slice(chunk.span)):
             yield Chunk(kind=chunk.kind, symbol=chunk.symbol, span=Span(start, chunk.span.start + end))
             start = chunk.span.start + end
 
@@ -106,7 +105,7 @@ def _is_member(text: Text, symbol: Symbol, scope: Symbol | None) -> bool:
 
 
 def _column(text: Text, offset: int) -> int:
-    return offset - text.line_starts[text.line_at(offset)]
+    return offset - text.content.rfind("\n", 0, offset) - 1
 
 
 def _kind(symbol: Symbol) -> ChunkKind:
@@ -117,6 +116,9 @@ def _kind(symbol: Symbol) -> ChunkKind:
 
 def _comments_above(text: Text, line: int, floor: int) -> int:
     """The first of the comment lines that stand directly above a line, at its own indentation, down from `floor`."""
+    content, starts = text.content, text.line_starts
+    if line <= floor or "#" not in content[starts[line - 1] : starts[line]]:
+        return line
     indent = _indent(text.line(line))
     while line > floor:
         above = text.line(line - 1)
@@ -137,12 +139,12 @@ def _filled_line(text: Text, line: int) -> int:
 def _without_blank_runs(text: Text, cuts: list[_Cut]) -> list[_Cut]:
     """Cuts with one a line at most; what would hold blank lines alone stays with the chunk before it."""
     kept: list[_Cut] = []
-    n_lines = _n_lines(text)
-    for at, cut in enumerate(cuts):
-        end = cuts[at + 1].line if at + 1 < len(cuts) else n_lines
+    content, starts, n_lines = text.content, [*text.line_starts, len(text.content)], _n_lines(text)
+    ends = [cut.line for cut in cuts[1:]]
+    for cut, end in zip(cuts, [*ends, n_lines], strict=True):
         if cut.line >= min(n_lines, end):
             continue
-        if kept and text.slice(_lines_span(text, cut.line, end)).isspace():
+        if kept and content[starts[cut.line] : starts[end]].isspace():
             continue
         kept.append(cut)
     return kept or [_Cut(0, ChunkKind.HEAD, "")]
@@ -156,7 +158,7 @@ def _until_next(text: Text, cuts: list[_Cut]) -> Iterator[tuple[_Cut, int]]:
 
 
 @lru_cache(maxsize=16)
-def _long_cuts(content: str) -> tuple[int, ...]:
+def long_cuts(content: str) -> tuple[int, ...]:
     """Where the pieces of a long chunk end. It is parsed once more: trees are not kept."""
     text, columns = Text(content), statement_lines(content)
     ends, start, n_lines = [], 0, _n_lines(Text(content))

@@ -1,27 +1,23 @@
-"""The facts of one piece of a file, counted from the piece's start, and a file's facts out of those of its pieces.
+"""The facts of one piece of a file, counted from the piece's start. Immutable; any thread.
 
-Objects with absolute places are made when they are asked for: a keystroke shifts everything behind it, and asks little.
-Immutable; any thread.
+Deliberately not here: what they are together (`whole`), and where the pieces are (`pieces`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import accumulate
-from typing import overload
 
 from tree_sitter import Node, Tree
 
 from gemma_lsp.syntax import grammar
-from gemma_lsp.syntax.chunks import python_runs, split_long
+from gemma_lsp.syntax.chunks import python_runs
 from gemma_lsp.syntax.lexical import lexical_state
-from gemma_lsp.syntax.references import Places, References
+from gemma_lsp.syntax.references import Places
 from gemma_lsp.syntax.source import Source
 from gemma_lsp.syntax.symbols import docstring_of, find_imports, find_references, find_symbols
-from gemma_lsp.syntax.types import Chunk, ChunkKind, Import, ParsedFile, Symbol, SymbolKind
-from gemma_lsp.text import Span, Text
+from gemma_lsp.syntax.types import Chunk, ChunkKind, Import, Symbol, SymbolKind
+from gemma_lsp.text import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +68,9 @@ def of_members(facts: Facts, length: int) -> Facts:
     return replace(
         facts,
         length=facts.length - length,
-        symbols=tuple(_moved_symbol(s, -length) for s in facts.symbols if s.span.start >= length),
+        symbols=tuple(moved_symbol(s, -length) for s in facts.symbols if s.span.start >= length),
         references=places.moved(-length, first),
-        imports=tuple(_moved_import(i, -length) for i in facts.imports if i.span.start >= length),
+        imports=tuple(moved_import(i, -length) for i in facts.imports if i.span.start >= length),
         errors=tuple(Span(max(0, e.start - length), max(0, e.end - length)) for e in facts.errors),
         runs=tuple(replace(r, span=Span(max(0, r.span.start - length), r.span.end - length)) for r in runs),
         docstring=None,
@@ -99,80 +95,6 @@ def class_of(head: Facts, members: Sequence[Facts]) -> tuple[Facts, ...]:
     return (replace(head, symbols=symbols, runs=runs), *inner, members[-1])
 
 
-def file_of(path: str, text: Text, pieces: Sequence[Facts]) -> ParsedFile:
-    """The file that consists of these pieces."""
-    starts = [0, *accumulate(piece.length for piece in pieces)]
-    placed = tuple(zip(starts, pieces, strict=False))
-    return ParsedFile(
-        path=path,
-        text=text,
-        language="python",
-        chunks=tuple(split_long(text, _chunks(placed))),
-        symbols=pieces[0].symbols if len(pieces) == 1 else Symbols(placed),
-        references=References(text, tuple((at, piece.references) for at, piece in placed)),
-        imports=tuple(_moved_import(i, at) for at, piece in placed for i in piece.imports),
-        docstring=pieces[0].docstring,
-        error_spans=tuple(_moved(span, at) for at, piece in placed for span in piece.errors),
-    )
-
-
-class Symbols(Sequence[Symbol]):
-    """The symbols of a file in pieces. Of variables with the same qualified name the first counts."""
-
-    def __init__(self, placed: tuple[tuple[int, Facts], ...]) -> None:
-        self._placed = placed
-
-    @cached_property
-    def _made(self) -> tuple[Symbol, ...]:
-        made: list[Symbol] = []
-        seen: set[str] = set()
-        for at, piece in self._placed:
-            for symbol in piece.symbols:
-                if symbol.kind is SymbolKind.VARIABLE:
-                    if symbol.qualified in seen:
-                        continue
-                    seen.add(symbol.qualified)
-                made.append(_moved_symbol(symbol, at))
-        return tuple(made)
-
-    def __len__(self) -> int:
-        return len(self._made)
-
-    @overload
-    def __getitem__(self, at: int) -> Symbol: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[Symbol, ...]: ...
-    def __getitem__(self, at: int | slice) -> Symbol | tuple[Symbol, ...]:
-        return self._made[at]
-
-    def __iter__(self) -> Iterator[Symbol]:
-        return iter(self._made)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self._made == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self._made)
-
-    def __repr__(self) -> str:
-        return f"Symbols({len(self)})"
-
-
-def _chunks(placed: Sequence[tuple[int, Facts]]) -> list[Chunk]:
-    """The runs of all pieces at their places; what goes on from piece to piece is one."""
-    found: list[Chunk] = []
-    for start, piece in placed:
-        for run in piece.runs:
-            span, kind, last = _moved(run.span, start), run.kind, found[-1] if found else None
-            if kind is ChunkKind.HEAD and last is not None:
-                kind = ChunkKind.STATEMENTS
-                if last.kind in (ChunkKind.HEAD, ChunkKind.STATEMENTS) and not last.symbol:
-                    found[-1] = Chunk(kind=last.kind, symbol="", span=Span(last.span.start, span.end))
-                    continue
-            found.append(Chunk(kind=kind, symbol=run.symbol, span=span))
-    return found
-
-
 def _one_head(runs: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
     """Runs that end with a class's head: what stands between its last statement and its first member belongs to it."""
     at = next((at for at, run in enumerate(runs) if run.kind is ChunkKind.CLASS_HEAD), len(runs) - 1)
@@ -193,26 +115,29 @@ def _before_others(member: Facts, scope: str) -> Facts:
     return replace(member, runs=tuple(found))
 
 
-def _moved(span: Span, by: int) -> Span:
+def moved(span: Span, by: int) -> Span:
+    """The span further on, or back."""
     return Span(span.start + by, span.end + by) if by else span
 
 
-def _moved_import(found: Import, by: int) -> Import:
-    return Import(found.module, found.names, _moved(found.span, by)) if by else found
+def moved_import(found: Import, by: int) -> Import:
+    """The import further on, or back."""
+    return Import(found.module, found.names, moved(found.span, by)) if by else found
 
 
-def _moved_symbol(symbol: Symbol, by: int) -> Symbol:
+def moved_symbol(symbol: Symbol, by: int) -> Symbol:
+    """The symbol further on, or back."""
     if not by:
         return symbol
     return Symbol(
         name=symbol.name,
         qualified=symbol.qualified,
         kind=symbol.kind,
-        span=_moved(symbol.span, by),
-        name_span=_moved(symbol.name_span, by),
-        signature=_moved(symbol.signature, by),
-        body=_moved(symbol.body, by),
-        docstring=_moved(symbol.docstring, by) if symbol.docstring else None,
+        span=moved(symbol.span, by),
+        name_span=moved(symbol.name_span, by),
+        signature=moved(symbol.signature, by),
+        body=moved(symbol.body, by),
+        docstring=moved(symbol.docstring, by) if symbol.docstring else None,
     )
 
 

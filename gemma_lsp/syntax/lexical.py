@@ -72,16 +72,16 @@ def lexical_state(content: str, offset: int, start: int = 0) -> LexicalState:
     )
 
 
-def closing(content: str, start: int, end: int, n_events: int) -> int | None:
+def closing(content: str, start: int, end: int, n_events: int) -> tuple[int | None, int]:
     """Where the string and the brackets that open behind `start` and are open at `end` are closed again, None where
-    that is not seen within `n_events` strings and brackets.
+    that is not seen within `n_events` strings and brackets; and how far it was looked for.
 
     A word right behind a string's end says that the quote was meant to open one: the string before was never closed.
     """
     scan = _Scan(content, len(content), start, free=end, events=n_events)
     _scan_code(scan)
     lost = scan.in_string or scan.in_fields or scan.brackets or scan.at < end
-    return None if lost else scan.at
+    return None if lost else scan.at, scan.at
 
 
 def _scan_code(scan: _Scan) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gemma_lsp.syntax.lexical import closing
-from gemma_lsp.text.common import common_ends
 
 LONG_CLASS = 2_000
 """Code points above which a class is cut into its members (guessed)."""
@@ -37,18 +37,44 @@ def statement_starts(content: str) -> list[int]:
     return [0, *(start for start in _starts(content, 0) if start), len(content)]
 
 
-def moved_starts(before: str, starts: list[int], content: str) -> list[int]:
-    """`statement_starts` of a text, found out of those of another by looking at what differs."""
-    head, tail = common_ends(before, content)
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Where pieces may begin. Those up to `kept` are as they were before an edit, those from `moved` on moved `by`."""
+
+    offsets: list[int]
+    kept: int
+    moved: int
+    by: int
+
+
+def moved_starts(starts: list[int], content: str, by: int, head: int, tail: int) -> Starts:
+    """`statement_starts` of a text, found out of those of one that was `by` shorter and began and ended with the same
+    `head` and `tail` code points, by looking at what lies between.
+    """
     at = max(0, bisect_left(starts, head) - 2)  # the line before the edit may be a comment of what follows it
-    found, by = starts[: at + 1], len(content) - len(before)
-    for start in _starts(content, found[-1]):
+    found, kept = starts[: at + 1], starts[at]
+    for start in _starts(content, kept):
         known = bisect_left(starts, start - by)
         if start > len(content) - tail + 1 and known < len(starts) - 1 and starts[known] == start - by:
-            return [*found, *(old + by for old in starts[known:])]
+            return Starts([*found, *map(by.__add__, starts[known:])], kept, start, by)
         if start > found[-1]:
             found.append(start)
-    return [*found, len(content)]
+    return Starts([*found, len(content)], kept, len(content) + 1, by)
+
+
+def compared_starts(before: list[int], offsets: list[int], by: int, head: int, tail: int) -> Starts:
+    """The same for starts that were found anew: which of those before an edit are where they were, or moved."""
+    kept = 0
+    for old, new in zip(before[:-1], offsets[:-1], strict=False):
+        if old != new or new > head:
+            break
+        kept = new
+    moved, first = offsets[-1] + 1, offsets[-1] - tail
+    for old, new in zip(reversed(before), reversed(offsets), strict=False):
+        if old + by != new or new < first:
+            break
+        moved = new
+    return Starts(offsets, kept, moved, by)
 
 
 def _starts(content: str, begin: int) -> Iterator[int]:
@@ -88,10 +114,12 @@ def member_starts(piece: str) -> tuple[str, list[int]]:
     return indent, [*starts, len(piece)]
 
 
-def piece_end(content: str, starts: list[int], begin: int, end: int) -> int | None:
-    """The next of the starts outside of the string or the bracket that opens behind `begin` and is open at `end`."""
-    closed = closing(content, begin, end, _EVENTS)
-    return None if closed is None else starts[bisect_left(starts, max(closed, end + 1))]
+def piece_end(content: str, starts: list[int], begin: int, end: int) -> tuple[int | None, int]:
+    """The next of the starts outside of the string or the bracket that opens behind `begin` and is open at `end`; and
+    how far one had to look for it.
+    """
+    closed, seen = closing(content, begin, end, _EVENTS)
+    return (None if closed is None else starts[bisect_left(starts, max(closed, end + 1))]), seen
 
 
 def is_definition(content: str, start: int) -> bool:

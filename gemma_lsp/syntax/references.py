@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from sys import intern
@@ -35,9 +35,12 @@ class Places:
 class References(Sequence[Reference]):
     """A sequence of `Reference` in source order over one text, out of pieces that begin at the given offsets."""
 
-    def __init__(self, text: Text, pieces: Sequence[tuple[int, Places]]) -> None:
-        self._text = text
-        self._pieces = pieces
+    def __init__(self, text: Text, starts: Sequence[int], pieces: Iterable[Places]) -> None:
+        self._text, self._starts, self._each = text, starts, pieces
+
+    @cached_property
+    def _pieces(self) -> tuple[tuple[int, Places], ...]:
+        return tuple(zip(self._starts, self._each, strict=False))
 
     @cached_property
     def _places(self) -> Places:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import compress
+from operator import attrgetter
 
 from tree_sitter import Node
 
@@ -14,6 +16,7 @@ from gemma_lsp.syntax.types import Import, Symbol, SymbolKind
 from gemma_lsp.text import Span
 
 Captured = dict[str, list[Node]]
+_start, _end = attrgetter("start_byte"), attrgetter("end_byte")
 
 
 def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
@@ -48,17 +51,18 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
 
 def find_references(source: Source, found: Captured) -> Places:
     """The uses of names in source order."""
-    bound = {node.start_byte for node in found.get("bound", [])}
-    calls = {node.start_byte for node in found.get("call", [])}
-    ends = {node.start_byte: node.end_byte for node in found.get("name", [])}
-    starts = sorted(ends)
+    names = sorted(found.get("name", []), key=_start)
+    starts = list(map(_start, names))
+    bound = set(map(_start, found.get("bound", [])))
+    calls = set(map(_start, found.get("call", [])))
     for statement in found.get("import", []):
         bound.update(starts[bisect_left(starts, statement.start_byte) : bisect_left(starts, statement.end_byte)])
-    used = array("I", [start for start in starts if start not in bound])
+    used = [start not in bound for start in starts]
+    firsts = array("I", compress(starts, used))
     return Places(
-        source.offsets(used),
-        source.offsets(array("I", map(ends.__getitem__, used))),
-        bytes(map(calls.__contains__, used)),
+        source.offsets(firsts),
+        source.offsets(array("I", map(_end, compress(names, used)))),
+        bytes(map(calls.__contains__, firsts)),
     )
 
 
@@ -92,10 +96,6 @@ class _Statements:
     def around(self, node: Node) -> Node:
         at = bisect_right(self._starts, node.start_byte) - 1
         return self._nodes[at] if at >= 0 and self._nodes[at].end_byte >= node.end_byte else node
-
-
-def _start(node: Node) -> int:
-    return node.start_byte
 
 
 def _decorated_starts(found: Captured) -> dict[int, int]:
@@ -145,6 +145,9 @@ def _definition(source: Source, node: Node, parent: Symbol | None, is_class: boo
 
 def _colon_end(node: Node, block: Node | None) -> int:
     limit = block.start_byte if block is not None else node.end_byte
+    before = block.prev_sibling if block is not None else None
+    if before is not None and before.type == ":":
+        return before.end_byte
     for child in reversed(node.children):
         if child.type == ":" and child.end_byte <= limit:
             return child.end_byte

@@ -6,7 +6,7 @@ Offsets are code points of the file's `Text`. No tree-sitter object leaves this 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gemma_lsp.text import Span, Text
@@ -83,9 +83,9 @@ class ParsedFile:
     path: str  # relative to the workspace folder, '/' as separator
     text: Text
     language: str  # "python" | "text"
-    chunks: tuple[Chunk, ...]
-    symbols: Sequence[Symbol] = ()  # in order, as are the references; made when first asked for
+    chunks: Sequence[Chunk]  # in order, as is everything; of an open file made when first asked for
+    symbols: Sequence[Symbol] = ()
     references: Sequence[Reference] = ()
-    imports: tuple[Import, ...] = ()
+    imports: Sequence[Import] = ()
     docstring: Span | None = None  # of the module
-    error_spans: tuple[Span, ...] = field(default=())  # where tree-sitter had to guess
+    error_spans: Sequence[Span] = ()  # where tree-sitter had to guess

@@ -6,8 +6,7 @@ For one thread. The rules themselves are `kinds`' and `secrets`'.
 from __future__ import annotations
 
 from gemma_lsp.text import Text
-from gemma_lsp.text.common import common_ends
-from gemma_lsp.workspace.kinds import unfit_shape
+from gemma_lsp.workspace.kinds import GENERATED_HEAD, generated, minified
 from gemma_lsp.workspace.rules import ScanOptions
 from gemma_lsp.workspace.scan import too_large
 from gemma_lsp.workspace.secrets import LONGEST_SECRET, secret_in_text
@@ -24,9 +23,13 @@ class Fitness:
 
     def unfit(self, path: str, text: Text) -> str | None:
         """Why the text of a document may not enter the prompt for what it holds, or None."""
-        content = text.content
-        before = self._fit.pop(path, None)
-        reason = too_large(content, self._options) or secret_in_text(_touched(before, content)) or unfit_shape(content)
+        content, before = text.content, self._fit.pop(path, None)
+        head, tail = text.shared_with(before) if before is not None else (0, 0)
+        touched = content if before is None else _touched(content, head, tail)
+        reason = too_large(content, self._options) or secret_in_text(touched)
+        if reason is None and head < GENERATED_HEAD:
+            reason = generated(content)
+        reason = reason or minified(len(content), text.n_lines)
         if reason is None:
             self._fit[path] = content
             if len(self._fit) > _KEPT:
@@ -34,11 +37,8 @@ class Fitness:
         return reason
 
 
-def _touched(before: str | None, content: str) -> str:
+def _touched(content: str, head: int, tail: int) -> str:
     """Whole lines around what differs from a text without secrets, wide enough for any secret that the edit made."""
-    if before is None:
-        return content
-    head, tail = common_ends(before, content)
     start = content.rfind("\n", 0, max(0, head - LONGEST_SECRET)) + 1
     end = content.find("\n", min(len(content), len(content) - tail + LONGEST_SECRET))
     return content[start : end if end >= 0 else len(content)]

@@ -22,12 +22,13 @@ _AT_TOP = re.compile(
 )
 _LOCK = re.compile(r"(?:.*\.lock|pylock(?:\..*)?\.toml|package-lock\.json|pnpm-lock\.yaml|npm-shrinkwrap\.json)")
 _GENERATED_NAME = re.compile(r".*(?:_pb2|_pb2_grpc)\.pyi?|.*\.min\.[a-z]+|.*[._]generated\.pyi?")
-_GENERATED_HEAD = re.compile(
+_SAYS_GENERATED = re.compile(
     r"(?is)@generated\b"
     r"|\bgenerated\b.{0,200}?\bdo not (?:edit|modify)\b"
     r"|\bdo not (?:edit|modify)\b.{0,200}?\bgenerated\b"
 )
-_HEAD = 1_000
+GENERATED_HEAD = 1_000
+"""Code points at a file's start that are looked through for a word about where it comes from."""
 _LONG_LINES = 300
 _SMALL = 5_000
 
@@ -73,11 +74,17 @@ def unfit_content(content: str) -> str | None:
 
 def unfit_shape(content: str) -> str | None:
     """Why a text is left out as generated or minified code, or None."""
-    if _GENERATED_HEAD.search(_comments(content[:_HEAD])):
-        return "generated"
-    if len(content) > _SMALL and len(content) > _LONG_LINES * (content.count("\n") + 1):
-        return "minified, or data"
-    return None
+    return generated(content) or minified(len(content), content.count("\n") + 1)
+
+
+def generated(content: str) -> str | None:
+    """Whether a text says of itself that it is generated: the reason to leave it out, or None."""
+    return "generated" if _SAYS_GENERATED.search(_comments(content[:GENERATED_HEAD])) else None
+
+
+def minified(n_chars: int, n_lines: int) -> str | None:
+    """Whether a text of this size and so many lines is code for people: the reason to leave it out, or None."""
+    return "minified, or data" if n_chars > _SMALL and n_chars > _LONG_LINES * n_lines else None
 
 
 def _comments(head: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_lsp.text import PositionEncoding, Text, column_from_units
+from gemma_lsp.text.lines import has_surrogate
+from gemma_lsp.text.starts import starts_after
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,13 +43,16 @@ class RawChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDocument:
-    """One version of an open document."""
+    """One version of an open document. `starts`: where the lines of `raw` begin, where line ends are all in which it
+    differs from `text`; else None.
+    """
 
     uri: str
     version: int
     language_id: str
     raw: str
     text: Text
+    starts: Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,14 @@ class OpenDocuments:
         old = self._documents.get(uri)
         if old is None:
             return DocumentProblem(uri, "a change for a document that is not open; open it first")
-        document = old
+        document = replace(old, version=version)
         for change in changes:
-            raw = change.text if change.range is None else _replaced(document, change.range, change.text, encoding)
-            document = _document(uri, version, old.language_id, _joined(raw))
-        if not changes:
-            document = OpenDocument(uri=uri, version=version, language_id=old.language_id, raw=old.raw, text=old.text)
+            if change.range is None:
+                document = _document(uri, version, old.language_id, _joined(change.text))
+            else:
+                document = _replaced(
+                    document, change.range, change.text, encoding, through=document.text is not old.text
+                )
         self._documents[uri] = document
         return document
 
@@ -108,29 +114,57 @@ class OpenDocuments:
 
 def raw_offset(document: OpenDocument, position: RawPosition, encoding: PositionEncoding) -> int:
     """The code-point offset in `raw` that a position means; past a line's end it is the line's end."""
+    return _offsets(document, position, encoding)[0]
+
+
+def _offsets(document: OpenDocument, position: RawPosition, encoding: PositionEncoding) -> tuple[int, int]:
+    """The place that a position means, in `raw` and in `text`."""
     text = document.text
     if position.line < 0:
-        return 0
+        return 0, 0
     if position.line >= text.n_lines:
-        return len(document.raw)
-    starts = text.line_starts if "\r" not in document.raw else _raw_line_starts(document.raw)
-    line = text.line(position.line)
-    return starts[position.line] + column_from_units(line, position.unit, encoding)
+        return len(document.raw), len(text.content)
+    starts = _raw_line_starts(document.raw) if document.starts is None else document.starts
+    column = column_from_units(text.line(position.line), position.unit, encoding)
+    return starts[position.line] + column, text.line_starts[position.line] + column
 
 
-def _replaced(document: OpenDocument, span: RawRange, new: str, encoding: PositionEncoding) -> str:
-    start, end = (raw_offset(document, position, encoding) for position in (span.start, span.end))
-    start, end = min(start, end), max(start, end)
-    return document.raw[:start] + new + document.raw[end:]
+def _replaced(
+    document: OpenDocument, span: RawRange, new: str, encoding: PositionEncoding, *, through: bool
+) -> OpenDocument:
+    """The document after an edit. `through`: the text that it was made out of is the one that others know."""
+    raw = document.raw
+    (start, first), (end, last) = sorted(_offsets(document, position, encoding) for position in (span.start, span.end))
+    starts = document.starts
+    if starts is None or has_surrogate(new) or _joins_line_ends(raw, start, end, new):
+        return _document(document.uri, document.version, document.language_id, _joined(raw[:start] + new + raw[end:]))
+    lines = new.replace("\r\n", "\n").replace("\r", "\n") if "\r" in new else new
+    text = document.text.replaced(first, last, lines, through=through)
+    if raw is document.text.content and lines is new:
+        return replace(document, raw=text.content, text=text, starts=text.line_starts)
+    starts = starts_after(starts, start, end, new, _LINE_END)
+    return replace(document, raw=raw[:start] + new + raw[end:], text=text, starts=starts)
+
+
+def _joins_line_ends(raw: str, start: int, end: int, new: str) -> bool:
+    """Whether a '\\r' may come to stand before a '\\n' that it was not before."""
+    before = raw[start - 1 : start] if start else ""
+    return before == "\r" or (new[-1:] == "\r" and raw[end : end + 1] == "\n")
 
 
 def _document(uri: str, version: int, language_id: str, raw: str) -> OpenDocument:
-    return OpenDocument(uri=uri, version=version, language_id=language_id, raw=raw, text=Text.normalised(raw))
+    text = Text.normalised(raw)
+    starts: Sequence[int] | None = None
+    if raw is text.content:
+        starts = text.line_starts
+    elif raw.isascii() or not has_surrogate(raw):
+        starts = _raw_line_starts(raw)
+    return OpenDocument(uri=uri, version=version, language_id=language_id, raw=raw, text=text, starts=starts)
 
 
 def _joined(raw: str) -> str:
     """Surrogate halves that arrived one by one joined into the code point that they are."""
-    if raw.isascii() or _SURROGATE.search(raw) is None:
+    if raw.isascii() or not has_surrogate(raw):
         return raw
     return raw.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 

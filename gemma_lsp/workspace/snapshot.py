@@ -5,12 +5,13 @@ What it deliberately does not know: the disk, the editor, syntax. Whoever owns t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from gemma_lsp.text import Text
+from gemma_lsp.workspace.patched import patched
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -36,21 +37,24 @@ class WorkspaceSnapshot:
         A file that is not named keeps its very `Text` object, and so everything that was derived from it.
         A path that gets a text is no longer skipped; one that gets a reason in `skipped` is no longer a file.
         """
-        files = dict(self.files)
-        reasons = dict(self.skipped)
-        for path, text in changes.items():
-            reasons.pop(path, None)
-            if text is None:
-                files.pop(path, None)
-            elif files.get(path) != text:
-                files[path] = text
-        for path, reason in skipped.items():
-            files.pop(path, None)
-            reasons[path] = reason
+        new = {path: text for path, text in changes.items() if text is not None and self.files.get(path) != text}
+        gone = {path for path, text in changes.items() if text is None} | skipped.keys()
+        reasons = self.skipped
+        if skipped or not reasons.keys().isdisjoint(changes):
+            kept = {path: reason for path, reason in reasons.items() if path not in changes}
+            reasons = MappingProxyType({**kept, **skipped})
         return WorkspaceSnapshot(
             root=self.root,
             name=self.name,
             revision=self.revision + 1,
-            files=MappingProxyType(files),
-            skipped=MappingProxyType(reasons),
+            files=_with(self.files, new, gone),
+            skipped=reasons,
         )
+
+
+def _with(files: Mapping[str, Text], new: Mapping[str, Text], gone: Set[str]) -> Mapping[str, Text]:
+    if gone.isdisjoint(files):
+        known = patched(files, {path: text for path, text in new.items() if path not in gone})
+        if known is not None:
+            return known
+    return MappingProxyType({path: text for path, text in {**files, **new}.items() if path not in gone})

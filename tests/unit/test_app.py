@@ -94,7 +94,7 @@ async def running(root: Path, engine: ScriptedEngine, **options: Any) -> tuple[A
 @given(st.text("ab\n", max_size=12), st.text("ab\n", max_size=12))
 def test_behind_the_end_of_an_edit_everything_reads_as_it_did(before: str, after: str) -> None:
     """The place is in the new text, and no later than needed."""
-    end = edit_end(before, after)
+    end = edit_end(before, Text(after))
     rest = after[end:]
     assert before.endswith(rest)
     assert end == 0 or len(rest) == len(before) or after[end - 1 :] != before[len(before) - len(rest) - 1 :]

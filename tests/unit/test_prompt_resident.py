@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.engine.messages import ModelInfo
@@ -191,6 +191,7 @@ LINES = st.sampled_from(
 )
 
 
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.tuples(

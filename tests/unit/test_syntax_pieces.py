@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import inspect
+import random
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +14,9 @@ from hypothesis import strategies as st
 
 from gemma_lsp.syntax import OpenTree, SymbolKind, parse
 from gemma_lsp.syntax.pieces import moved_starts, statement_starts
+from gemma_lsp.syntax.whole import chunk_starts
 from gemma_lsp.text import Text
+from gemma_lsp.text.common import common_ends
 
 LINES = (
     "class A(B):\n",
@@ -87,7 +93,8 @@ def short_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every class is cut into its members, however short."""
     module = importlib.import_module("gemma_lsp.syntax.parse")  # the package has a function of that name
     monkeypatch.setattr(module, "LONG_CLASS", 1)
-    monkeypatch.setattr(module, "_GENERATION", 2)
+    monkeypatch.setattr(module, "_KNOWN", 2)
+    monkeypatch.setattr(module, "_CLASSES", 2)
 
 
 @settings(deadline=None)
@@ -111,12 +118,52 @@ def test_edits_lead_where_a_fresh_start_leads(content: str, edits: list[tuple[in
 
 
 @settings(deadline=None)
+@given(
+    st.one_of(ANY_LINES, VALID, CLASSES),
+    st.lists(
+        st.tuples(st.floats(0, 1), st.sampled_from((0, 0, 0, 1, 7, 90)), st.sampled_from((*LINES, "", "(", '"', "x"))),
+        max_size=8,
+    ),
+)
+def test_keys_lead_where_a_fresh_start_leads(content: str, edits: list[tuple[float, int, str]]) -> None:
+    """Each as an editor tells it, so that the texts know of each other; everything that is made later, too."""
+    text = Text(content)
+    tree = OpenTree("a.py", text)
+    for where, length, new in edits:
+        start = int(where * len(text.content))
+        text = text.replaced(start, min(start + length, len(text.content)), new)
+        parsed, fresh = tree.update(text), OpenTree("a.py", Text(text.content)).parsed
+        assert parsed == fresh
+        assert chunk_starts(parsed) == [chunk.span.start for chunk in fresh.chunks]
+        assert [parsed.chunks[n - len(parsed.chunks)] for n in range(len(parsed.chunks))] == list(fresh.chunks)
+
+
+@pytest.mark.parametrize("name", ["argparse", "dataclasses", "textwrap", "tomllib._parser"])
+def test_keys_in_real_modules_lead_where_a_fresh_start_leads(name: str) -> None:
+    """Typed and deleted at random in the library's own source, whole functions too."""
+    content = inspect.getsource(importlib.import_module(name))
+    chance, text = random.Random(name), Text(content[:30_000])
+    tree = OpenTree("a.py", text)
+    for _ in range(40):
+        symbols, length = tree.parsed.symbols, len(text.content)
+        start = chance.randrange(length + 1)
+        end = min(length, start + chance.choice((0, 0, 0, 1, 5, 40)))
+        if symbols and not chance.randrange(6):
+            start, end = (span := chance.choice(symbols).span).start, span.end
+        new = chance.choice(("x", "\n", "(", ")", '"', "'", '"""', "def f():\n", "\n\n@a\n", "#", "😀é", "    ", ""))
+        text = text.replaced(start, end, new)
+        assert tree.update(text) == OpenTree("a.py", Text(text.content)).parsed
+
+
+@settings(deadline=None)
 @given(ANY_LINES, ANY_LINES, st.integers(0, 700), st.integers(0, 60))
 def test_starts_are_moved_along_with_an_edit(content: str, new: str, start: int, length: int) -> None:
     """Looking at what differs finds what looking at everything finds."""
     start = min(start, len(content))
     after = content[:start] + new + content[start + length :]
-    assert moved_starts(content, statement_starts(content), after) == statement_starts(after)
+    head, tail = common_ends(content, after)
+    moved = moved_starts(statement_starts(content), after, len(after) - len(content), head, tail)
+    assert moved.offsets == statement_starts(after)
 
 
 def test_an_open_quote_leaves_what_follows_alone() -> None:
@@ -137,3 +184,22 @@ def test_a_bracket_that_was_not_closed_ends_at_the_next_definition() -> None:
     """As the one who types it means it."""
     parsed = parse("a.py", Text("x = f(1,\n\n\ndef g():\n    return h[\n\n\nclass A:\n    pass\n"))
     assert [symbol.qualified for symbol in parsed.symbols] == ["g", "A"]
+
+
+def test_a_version_is_let_go_once_it_is_not_the_last() -> None:
+    """Nothing of it waits for the garbage collector, which seldom looks while someone types."""
+    text = Text("x = 1\n\n\ndef f():\n    pass\n\n\nclass A:\n    def m(self):\n        pass\n")
+    tree, gone = OpenTree("a.py", text), []
+    gc.disable()
+    try:
+        for n in range(4):
+            assert [chunk.symbol for chunk in tree.parsed.chunks][-1]
+            gone.append(weakref.ref(tree.parsed.chunks))
+            text = text.replaced(0, 1, f"x{n}")
+            tree.update(text)
+        assert [ref() is None for ref in gone[:2]] == [True, True]
+        closed = weakref.ref(tree)
+        del tree
+        assert closed() is None
+    finally:
+        gc.enable()

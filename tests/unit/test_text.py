@@ -80,6 +80,31 @@ def test_edits_all_refer_to_the_text_before(content: str, drafts: list[tuple[int
 
 
 @settings(deadline=None)
+@given(CONTENT, st.lists(st.tuples(st.integers(0, 70), st.integers(0, 20), CONTENT, st.booleans()), max_size=6))
+def test_an_edited_text_is_as_if_it_had_come_from_nowhere(
+    content: str, edits: list[tuple[int, int, str, bool]]
+) -> None:
+    """Its lines, and what it says to have of the texts before it."""
+    text = known = Text(content)
+    for start, length, new, through in edits:
+        before = text
+        start = min(start, len(text.content))
+        end = min(start + length, len(text.content))
+        assert text.n_lines == len(text.content.split("\n"))
+        text = text.replaced(start, end, new, through=through)
+        known = known if through else before
+        assert text.content == before.content[:start] + new + before.content[end:]
+        assert list(text.line_starts) == list(Text(text.content).line_starts)
+        assert [text.line(n) for n in range(text.n_lines)] == text.content.split("\n")
+        assert [text.line_starts[n - text.n_lines] for n in range(text.n_lines)] == list(text.line_starts)
+        for earlier in (known.content, content):
+            head, tail = text.shared_with(earlier)
+            assert head + tail <= min(len(earlier), len(text.content))
+            assert text.content[:head] == earlier[:head]
+            assert text.content[len(text.content) - tail :] == earlier[len(earlier) - tail :]
+
+
+@settings(deadline=None)
 @given(LINE, st.sampled_from(PositionEncoding))
 def test_units_count_as_the_codec_does(line: str, encoding: PositionEncoding) -> None:
     """The units before each column are those of the encoded text, and lead back to the column."""

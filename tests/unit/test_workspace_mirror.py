@@ -76,6 +76,24 @@ def test_any_changes_give_what_the_editor_has(raw: str, changes: list[RawChange]
     assert document.text == Text.normalised(model.raw)
 
 
+@settings(deadline=None)
+@given(RAW, st.lists(st.lists(st.builds(RawChange, st.one_of(RANGE, RANGE, st.none()), RAW), max_size=3), max_size=5))
+def test_every_version_is_as_if_it_had_been_opened(raw: str, notifications: list[list[RawChange]]) -> None:
+    """Where its lines begin, in the editor's line ends too, and what it has of the version before."""
+    documents = OpenDocuments()
+    before = documents.open(URI, 1, "python", raw)
+    for changes in notifications:
+        document = changed(documents, *changes)
+        fresh = OpenDocuments().open(URI, 2, "python", document.raw)
+        assert document.text == fresh.text
+        assert list(document.text.line_starts) == list(fresh.text.line_starts)
+        assert document.starts is None or list(document.starts) == list(fresh.starts or ())
+        old, new = before.text.content, document.text.content
+        head, tail = document.text.shared_with(old)
+        assert (old[:head], old[len(old) - tail :]) == (new[:head], new[len(new) - tail :])
+        before = document
+
+
 def test_a_pair_of_surrogates_may_arrive_in_halves() -> None:
     """Until the second half is there the text shows U+FFFD; then the code point that they are."""
     documents = OpenDocuments()
