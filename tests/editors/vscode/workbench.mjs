@@ -121,7 +121,7 @@ export async function open({ settings = {}, server = REAL, environment = {}, pre
     }
   };
   try {
-    const url = await startCodeServer(folder, repository, data, environment, closing);
+    const url = await startCodeServer(folder, repository, data, environment, trusted, closing);
     const opened = workspace ? `workspace=${path.join(repository, workspace)}` : `folder=${repository}`;
     const page = await openPage(`${url}/?${opened}`, closing);
     return new Workbench({ page, folder, repository, pidFile, close });
@@ -153,7 +153,7 @@ function rememberMessages() {
   new MutationObserver(look).observe(document, { childList: true, subtree: true });
 }
 
-async function startCodeServer(folder, repository, data, environment, closing) {
+async function startCodeServer(folder, repository, data, environment, trusted, closing) {
   const extensions = path.join(folder, "extensions");
   const ours = {
     EXTENSIONS_GALLERY: '{"serviceUrl":""}', // no calls to a gallery
@@ -172,7 +172,8 @@ async function startCodeServer(folder, repository, data, environment, closing) {
   execFileSync(CODE_SERVER, [...places, "--install-extension", VSIX], { env, stdio: "pipe" });
   const port = await freePort();
   const address = ["--bind-addr", `127.0.0.1:${port}`];
-  const child = spawn(CODE_SERVER, [...address, ...SWITCHES, ...places, repository], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const switches = SWITCHES.filter((each) => trusted || each !== "--disable-workspace-trust");
+  const child = spawn(CODE_SERVER, [...address, ...switches, ...places, repository], { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((done) => child.once("exit", done));
   closing.push(() => (child.kill(), ended));
   let said = "";
