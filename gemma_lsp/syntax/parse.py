@@ -110,9 +110,8 @@ class OpenClass:
         indent, offsets = member_starts(content)
         if len(offsets) < 3:
             return ()
-        first = closed(
-            content, offsets, 0, lambda piece: (read("", piece),)
-        )  # what looks like a member may be a string
+        # What looks like the first member may stand in the docstring.
+        first = closed(content, offsets, 0, lambda piece: (read("", piece),))
         top, begin = first.facts[0], first.length
         scope = next((s for s in top.symbols if s.kind is SymbolKind.CLASS), None)
         if scope is None or scope.name != self._name or begin == len(content) or is_open(top, content, begin):
