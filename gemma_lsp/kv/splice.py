@@ -1,7 +1,7 @@
 """Which pieces in the middle of a trunk to replace, so that what it shows is what is wanted. Pure; plain data.
 
 A splice evaluates the new tokens in their place and moves what stands behind them, which goes on remembering the old
-text: an approximation that is paid for with the edit and not with the repository. `engine/splicing.py` carries it out.
+text: an approximation that is paid for with the edit and not with the repository. `bench/splicing.py` carries it out.
 Only the head is spliced (preamble, body, errata); the tail behind it is the ordinary plan's.
 """
 

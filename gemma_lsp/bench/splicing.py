@@ -1,4 +1,6 @@
-"""Carrying out splices on a trunk: new text in the middle, what stands behind it moved. The engine's thread only.
+"""Carrying out splices on a trunk: new text in the middle, what stands behind it moved. One thread; blocks.
+
+The product does not splice, because the measurement says so (docs/design/splice.md); the bench does, to measure it.
 
 One splice is one step: before it and after it the ledger equals what the backend holds, and requests may come between
 two of them. The cells behind the place wait in a scratch sequence, which must be empty, while the new tokens are
