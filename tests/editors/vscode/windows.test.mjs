@@ -41,7 +41,12 @@ describe("windows", { timeout: 6 * LIMIT_MS }, () => {
         await row.waitFor({ timeout: LIMIT_MS });
       }
       await bench.picture("two-folders");
-      await bench.keys("Escape");
+      const list = bench.page.locator(".quick-input-widget");
+      await bench.until(async () => {
+        await bench.keys("Escape");
+        return !(await list.isVisible());
+      }, "the list to close");
+      await bench.openFile("parcel.py");
       await bench.beginFunction("area");
       await bench.untilGhost();
       assert.deepEqual(await bench.notifications(), []);
