@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.bench.driver import ScoringBackend
 from gemma_lsp.bench.editing import Editing, TokenCounter
-from gemma_lsp.bench.history import History
+from gemma_lsp.bench.history import History, read_history
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
@@ -76,6 +77,21 @@ async def session(backend: Backend, snapshots: Callable[[str], SnapshotStore] | 
         yield Session(client=client, backend=backend, model=await client.ready())
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def repository_session(
+    repo: Path, n_ctx: int, load: Load, say: Say
+) -> AsyncIterator[tuple[Session, Editing, dict[str, Any]]]:
+    """An engine with a repository's last commit but one resident: the session, its prompt, what a report says of it."""
+    say("loading the model")
+    history = read_history(repo, steps=1)
+    async with session(load(LoadOptions(n_ctx=n_ctx))) as running:
+        editing = running.editing(history)
+        resident = editing.count.total(editing.resident.whole)
+        say(f"reading {resident:,} tokens")
+        await warm(running.client, editing.resident.whole)
+        yield running, editing, {**running.about(history), "resident_tokens": resident}
 
 
 async def warm(client: EngineClient, prompt: Prompt, workspace: str = WORKSPACE) -> Cost:

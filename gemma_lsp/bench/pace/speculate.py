@@ -17,8 +17,7 @@ from typing import Any
 
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench.editing import Editing
-from gemma_lsp.bench.history import read_history
-from gemma_lsp.bench.session import Load, LoadOptions, Say, finished, session, warm
+from gemma_lsp.bench.session import Load, Say, finished, repository_session
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Finished, Priority
 from gemma_lsp.generate.presets import COMPLETION
@@ -130,13 +129,7 @@ def run_speculate(options: SpeculateOptions, load: Load, say: Say) -> Speculated
 
 
 async def _measure(options: SpeculateOptions, load: Load, say: Say) -> Speculated:
-    say("loading the model")
-    history = read_history(options.repo, steps=1)
-    async with session(load(LoadOptions(n_ctx=options.n_ctx))) as running:
-        editing = running.editing(history)
-        resident = editing.count.total(editing.resident.whole)
-        say(f"reading {resident:,} tokens")
-        await warm(running.client, editing.resident.whole)
+    async with repository_session(options.repo, options.n_ctx, load, say) as (running, editing, known):
         tasks = choose_tasks(editing, options)
         asking = _Asking(running.client, editing, options.tokens)
         for task in tasks[:_WARM_UP]:
@@ -147,8 +140,7 @@ async def _measure(options: SpeculateOptions, load: Load, say: Say) -> Speculate
             row = await _row(asking, task, options.turns)
             rows += [row] if row is not None else []
     about = {
-        **running.about(history),
-        "resident_tokens": resident,
+        **known,
         "tokens_per_answer": options.tokens,
         "turns": options.turns,
         "seed": options.seed,

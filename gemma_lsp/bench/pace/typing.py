@@ -16,8 +16,7 @@ from typing import Any
 
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench.editing import Editing
-from gemma_lsp.bench.history import read_history
-from gemma_lsp.bench.session import WORKSPACE, Load, LoadOptions, Say, finished, session, warm
+from gemma_lsp.bench.session import WORKSPACE, Load, Say, finished, repository_session
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.client import GenerateOptions
@@ -85,13 +84,7 @@ def run_typing(options: TypingOptions, load: Load, say: Say) -> Typed:
 
 
 async def _measure(options: TypingOptions, load: Load, say: Say) -> Typed:
-    say("loading the model")
-    history = read_history(options.repo, steps=1)
-    async with session(load(LoadOptions(n_ctx=options.n_ctx))) as running:
-        editing = running.editing(history)
-        resident = editing.count.total(editing.resident.whole)
-        say(f"reading {resident:,} tokens")
-        await warm(running.client, editing.resident.whole)
+    async with repository_session(options.repo, options.n_ctx, load, say) as (running, editing, known):
         person = _Person(running.client, editing, running.model, *_function(editing))
         say("typing")
         asked = await person.types(options.keys)
@@ -100,8 +93,7 @@ async def _measure(options: TypingOptions, load: Load, say: Say) -> Typed:
         step = await person.step_ms()
     return Typed(
         about={
-            **running.about(history),
-            "resident_tokens": resident,
+            **known,
             "keys": options.keys,
             "path": person.path,
         },
