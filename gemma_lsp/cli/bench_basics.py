@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemma_lsp.base.programs import own_module
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,7 +43,6 @@ def basics_command(
 
 def options_for(against: Path | None, model: str, n_ctx: int, runs: int) -> BasicsOptions:
     """The engine that the settings ask for, without snapshots, so that nothing is known from before."""
-    import sys
 
     from gemma_lsp.bench.basics.run import BasicsOptions
     from gemma_lsp.cli.engines import IDLE_ENVIRONMENT, engine_spec, find, settings_for
@@ -49,7 +50,7 @@ def options_for(against: Path | None, model: str, n_ctx: int, runs: int) -> Basi
     settings = settings_for(Path.cwd())
     path = find(settings, model).path
     spec = replace(engine_spec(settings, path), n_ctx=n_ctx, snapshot_mb=0, idle_exit_s=_IDLE_S)
-    serve = (sys.executable, "-m", "gemma_lsp", "serve", "--model", str(path))
+    serve = tuple(own_module("gemma_lsp", "serve", "--model", str(path)))
     return BasicsOptions(spec=spec, serve=serve, env={IDLE_ENVIRONMENT: str(_IDLE_S)}, against=against, runs=runs)
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 from gemma_lsp.base.errors import EngineUnavailable
+from gemma_lsp.base.programs import own_module
 from gemma_lsp.engine.asking import AskingClient
 from gemma_lsp.engine.messages import Request
 from gemma_lsp.engine.spec import Address, EngineSpec, address_of
@@ -104,7 +105,7 @@ async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.Stre
 
 
 def _start(spec: EngineSpec, address: Address) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gemma_lsp", "engine", "--spec", spec.to_json()]
+    command = own_module("gemma_lsp", "engine", "--spec", spec.to_json())
     flags = 0x00000008 if sys.platform == "win32" else 0  # DETACHED_PROCESS
     with open(os.open(address.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log_file:
         return subprocess.Popen(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemma_lsp.syntax import OpenTree, SymbolKind, parse
+from gemma_lsp.syntax import OpenTree, SymbolKind, parse, reading
 from gemma_lsp.syntax.pieces import moved_starts, statement_starts
 from gemma_lsp.syntax.whole import chunk_starts
 from gemma_lsp.text import Text
@@ -91,10 +91,9 @@ VALID = st.lists(st.one_of(st.sampled_from(STATEMENTS), DECORATED), max_size=7).
 @pytest.fixture(autouse=True)
 def short_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every class is cut into its members, however short."""
-    module = importlib.import_module("gemma_lsp.syntax.parse")  # the package has a function of that name
-    monkeypatch.setattr(module, "LONG_CLASS", 1)
-    monkeypatch.setattr(module, "_KNOWN", 2)
-    monkeypatch.setattr(module, "_CLASSES", 2)
+    monkeypatch.setattr(reading, "LONG_CLASS", 1)
+    monkeypatch.setattr(reading, "_KNOWN", 2)
+    monkeypatch.setattr(reading, "_CLASSES", 2)
 
 
 @settings(deadline=None)

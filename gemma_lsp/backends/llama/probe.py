@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gemma_lsp.backends.llama import library
 from gemma_lsp.backends.llama.model import FLASH, KV_TYPES, LlamaOptions, Vocabulary
+from gemma_lsp.base.programs import own_module
 
 SECONDS = 60.0  # a slow disk; bf16 keys never came back on one machine
 CELLS, FED, MOVED_BY, ASKED = 256, 48, 24, 4
@@ -29,9 +30,8 @@ def can_shift(options: LlamaOptions) -> bool:
     """Whether moved cells are as good as they were; False too where the child does not come back."""
     said = json.dumps([options.path, options.kv_type, options.flash_attention])
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__, said], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
-        )
+        command = own_module(__name__, said)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

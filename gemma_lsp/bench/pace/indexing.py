@@ -54,7 +54,7 @@ class NothingToIndex(GemmaLspError):
 class IndexSpeed:
     """One indexing of a folder, in one process. Sizes in bytes; `n_bytes` is of the source, as UTF-8.
 
-    Trees are made in a thread beside the one that makes the facts, so a second core helps.
+    Processes beside this one read some of the files, so a second core helps.
     `mb_per_s`: parsing and tables, 10**6 bytes a second; reading the disk is `read_s`, and not in it.
     `rss_growth`: what texts and index hold. Right in a process that has not indexed before: freed memory is used again.
     """

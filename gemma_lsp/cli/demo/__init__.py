@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from gemma_lsp.base.programs import own_module
 from gemma_lsp.bench.editor_client import EditorClient
 from gemma_lsp.cli import console
 from gemma_lsp.cli.demo.sample import copy_sample
@@ -67,7 +67,7 @@ def _model(options: DemoOptions) -> Path:
 async def _play(screen: Screen, root: Path, model: Path, pace: Pace) -> list[str]:
     """Two sessions with an engine of the demo's own; the names of the steps that failed."""
     demo, own = Demo(screen, root, pace), root.parent / "engine"
-    command = [sys.executable, "-m", "gemma_lsp", "serve", "--model", str(model)]
+    command = own_module("gemma_lsp", "serve", "--model", str(model))
     env = {IDLE_ENVIRONMENT: "1", "GEMMA_LSP_RUNTIME_DIR": str(own), "GEMMA_LSP_SNAPSHOT_DIR": str(own / "snapshots")}
     for play in (demo.run, demo.run_again):
         client = await EditorClient.start(command, root.parent / "server.log", demo.listen, env)
