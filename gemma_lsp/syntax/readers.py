@@ -27,7 +27,8 @@ Pieces = tuple[Facts, ...]
 
 log = logging.getLogger(__name__)
 
-BATCH = 65_536  # code points that are handed over together: some 30 ms of work
+BATCH = 32_768  # code points that are handed over together: some 15 ms of work
+GIVEN = 2  # batches that a process has: while it waited for us, who may hold the lock, it would do nothing
 WORTH = 600_000  # code points for each process: one takes some 0.15 s to start
 MOST = 3  # processes; each holds some 30 MB until all is read
 _POLL_S = 0.05
@@ -137,19 +138,24 @@ def _serve(work: _Work, stop: threading.Event) -> None:
     except OSError as error:
         log.warning("no process helps to read files: %s", error)
         return
+    given: deque[Sequence[str]] = deque()
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        while not stop.is_set() and (batch := work.take()) is not None:
-            pieces = None
-            try:
-                send(process.stdin, [work.texts[path].content for path in batch])
+        try:
+            while True:
+                while len(given) < GIVEN and not stop.is_set() and (batch := work.take()) is not None:
+                    given.append(batch)
+                    send(process.stdin, [work.texts[path].content for path in batch])
+                if not given:
+                    break
                 pieces = receive(process.stdout)
-            except FAILURES as error:
-                log.warning("a process that helped to read files is gone: %r", error)
-                break
-            finally:
-                work.give_back(batch, pieces)
+                work.give_back(given.popleft(), pieces)
+        except FAILURES as error:
+            log.warning("a process that helped to read files is gone: %r", error)
+        finally:
+            for batch in given:
+                work.give_back(batch, None)
         process.kill()
         with contextlib.suppress(OSError):
             process.stdin.close()
