@@ -26,7 +26,9 @@ def complete_command(
     ] = None,
     rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
     commits: Annotated[int, typer.Option(min=1, help="Commits at most.")] = 60,
-    context: Annotated[str, typer.Option(help="With --repo: repo, file, or both with a comma.")] = "repo,file",
+    context: Annotated[
+        str, typer.Option(help="With --repo: repo, file, wide, with commas.")
+    ] = "repo,file",
     sample: Annotated[int, typer.Option(min=0, help="So many of the tasks, at random. 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
     against: Annotated[

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gemma_lsp.prompt.hole import HOLE_CHARS
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
 FILE_MARK = "### file: "
@@ -71,6 +72,7 @@ class Frame:
     turn_end: str = ""
     thinking: Thinking | None = None
     fim: Mapping[str, str]
+    hole_chars: int = HOLE_CHARS  # of the active file around the cursor, in their own order
 
     @property
     def request_open(self) -> str:

@@ -22,14 +22,14 @@ class Hole:
     text: Text
 
 
-def open_hole(parsed: ParsedFile, offset: int) -> Hole:
-    """The chunk at `offset` with as many neighbours as fit."""
+def open_hole(parsed: ParsedFile, offset: int, chars: int = HOLE_CHARS) -> Hole:
+    """The chunk at `offset` with as many neighbours as fit into so many code points."""
     chunks = parsed.chunks
     if not chunks:
         return Hole(path=parsed.path, symbol="", span=Span(0, 0), text=parsed.text)
     at = max(0, bisect_right(chunk_starts(parsed), offset) - 1)
     first = last = at
-    room = HOLE_CHARS - len(chunks[at].span)
+    room = chars - len(chunks[at].span)
     grown = True
     while grown:
         grown = False

@@ -125,7 +125,7 @@ class Resident:
                     return moved, True
         if focus is None or focus.path not in index.files:
             return None, False
-        return open_hole(index.files[focus.path], focus.offset), False
+        return open_hole(index.files[focus.path], focus.offset, self.frame.hole_chars), False
 
     def _visible(self, entry: FileEntry) -> tuple[Segment, ...]:
         """A file's segments without what is masked; a file of which nothing is left loses its header too."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gemma_lsp.bench.complete.history import Scene, file_alone
+from gemma_lsp.bench.complete.history import Context, Scene, file_alone
 from gemma_lsp.bench.complete.local import DriverClient
 from gemma_lsp.bench.complete.next import Asked, next_lines
 from gemma_lsp.bench.complete.run import Completed, NextOptions, run_next
@@ -18,7 +18,10 @@ from gemma_lsp.bench.history import read_history
 from gemma_lsp.cli import app
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.generate.answers import gather
+from gemma_lsp.prompt.hole import HOLE_CHARS, open_hole
 from gemma_lsp.prompt.segments import Region, Segment
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.text import Text
 from tests.support.histories import commits
 from tests.support.scoring import ScoringFake, load, silent
 
@@ -71,6 +74,22 @@ def test_both_contexts_are_asked_and_measured(history: Path, tmp_path: Path) -> 
     assert by_arm[Arm.REPO] > by_arm[Arm.FILE]
     again: Completed = run_next(options, load, silent)
     assert again.rows == found.rows
+
+
+def test_more_around_the_cursor_goes_with_the_repository(history: Path) -> None:
+    """The whole module stands in its own order behind the body, and nothing of it in the body."""
+    found = run_next(NextOptions(repo=history, n_ctx=4096, contexts=(Context.REPO, Context.WIDE)), load, silent)
+    assert [row.arm for row in found.rows] == [Arm.REPO, Arm.WIDE] * 2
+    assert {(c.first, c.second) for c in found.comparisons} == {(Arm.WIDE, Arm.REPO)}
+
+
+def test_the_hole_is_as_wide_as_its_frame_says() -> None:
+    """Each statement stands in the tail if there is room, and in the body if there is not."""
+    parsed = parse("a.py", Text("".join(f"def f{n}():\n    return {n} + {n}\n\n\n" for n in range(200))))
+    at = len(parsed.text.content) // 2
+    near, wide = open_hole(parsed, at), open_hole(parsed, at, 4_000)
+    assert 0 < len(near.span) <= HOLE_CHARS < len(wide.span) <= 4_000
+    assert wide.span.start < near.span.start < near.span.end < wide.span.end
 
 
 def test_the_file_alone_is_shown_in_its_own_order(history: Path) -> None:

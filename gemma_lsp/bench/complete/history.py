@@ -20,7 +20,7 @@ from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import Editing
 from gemma_lsp.prompt.hole import Hole
 from gemma_lsp.prompt.layout import Layout
-from gemma_lsp.prompt.resident import Resident
+from gemma_lsp.prompt.resident import Focus, Resident
 from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.syntax.index import build
 from gemma_lsp.syntax.parse import parse
@@ -36,10 +36,17 @@ class Context(StrEnum):
     """What a completion may know."""
 
     REPO = "repo"
+    WIDE = "wide"  # as much of the active file around the cursor, in its own order, as FILE shows of it
     FILE = "file"
 
+    @property
+    def trunk(self) -> str:
+        """What is resident for it: the repository serves two."""
+        return Context.REPO if self is Context.WIDE else self
 
-ARMS = {Context.REPO: Arm.REPO, Context.FILE: Arm.FILE}
+
+ARMS = {Context.REPO: Arm.REPO, Context.WIDE: Arm.WIDE, Context.FILE: Arm.FILE}
+PAIRS = ((Arm.REPO, Arm.FILE), (Arm.WIDE, Arm.FILE), (Arm.WIDE, Arm.REPO))
 
 
 @dataclass(slots=True)
@@ -74,8 +81,8 @@ def replay_tasks(
 
 
 def comparisons(rows: Sequence[Row]) -> list[Comparison]:
-    """The repository against the file alone."""
-    found = (compare(rows, Arm.REPO, Arm.FILE, what) for what in ("nll", "similarity", "exact"))
+    """The repository against the file alone, and the two ways to show it with each other."""
+    found = (compare(rows, *pair, what) for pair in PAIRS for what in ("nll", "similarity", "exact"))
     return [comparison for comparison in found if comparison is not None]
 
 
@@ -86,25 +93,32 @@ def _ask(scene: Scene, task: NextLine, contexts: Sequence[Context], store: Store
     scene.editing.edit(task.path, task.text, task.offset)
     rows = []
     for context in todo:
-        resident = _resident(scene, task) if context is Context.REPO else file_alone(scene, task)
+        resident = file_alone(scene, task) if context is Context.FILE else _resident(scene, task, context)
         said, prompt = _said(scene, context, resident, task)
-        nll = nll_per_char(scene.driver, context, prompt, task.truth) if prompt else None
+        nll = nll_per_char(scene.driver, context.trunk, prompt, task.truth) if prompt else None
         rows.append(_row(task, ARMS[context], said, nll))
     store.put(rows, comparisons([*store.rows, *rows]))
 
 
-def _resident(scene: Scene, task: NextLine) -> Resident:
+def _resident(scene: Scene, task: NextLine, context: Context) -> Resident:
     """The repository as it stands, laid out anew where the prompt would not fit."""
-    count, n_ctx = scene.editing.count, scene.asker().model.n_ctx
-    if count.total(scene.editing.resident.head()) + ROOM + _tail_tokens(scene, task) > n_ctx:
+    found = _around(scene.editing.resident, task, context)
+    if scene.editing.count.total(found.head()) + ROOM + _tail_tokens(found) > scene.asker().model.n_ctx:
         scene.editing.lay_out()
         scene.editing.look(task.path, task.offset)
-    return scene.editing.resident
+        found = _around(scene.editing.resident, task, context)
+    return found
 
 
-def _tail_tokens(scene: Scene, task: NextLine) -> int:
-    hole = scene.editing.resident.hole
-    return len(hole.span) // 2 if hole else 0
+def _around(resident: Resident, task: NextLine, context: Context) -> Resident:
+    if context is not Context.WIDE:
+        return resident
+    wide = replace(resident.frame, hole_chars=FILE_CHARS)
+    return replace(resident, frame=wide, hole=None).with_index(resident.index, Focus(task.path, task.offset))
+
+
+def _tail_tokens(resident: Resident) -> int:
+    return len(resident.hole.span) // 2 if resident.hole else 0
 
 
 def file_alone(scene: Scene, task: NextLine) -> Resident:
@@ -122,7 +136,7 @@ def file_alone(scene: Scene, task: NextLine) -> Resident:
 def _said(scene: Scene, context: Context, resident: Resident, task: NextLine) -> tuple[Said, Prompt]:
     scene.client.last = ()
     asker = scene.asker()
-    asker.workspace = context
+    asker.workspace = context.trunk
     said = asyncio.run(asker.at(resident, task.path, task.offset, invoked=False))
     return said, scene.client.last
 

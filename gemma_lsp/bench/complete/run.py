@@ -53,7 +53,7 @@ class NextOptions:
     sample: int = 0
     seed: int = 0
     n_ctx: int = 8192
-    contexts: tuple[Context, ...] = tuple(Context)
+    contexts: tuple[Context, ...] = (Context.REPO, Context.FILE)
     json_to: Path | None = None
 
 

@@ -23,6 +23,7 @@ class Arm(StrEnum):
     RAW_SUFFIX = "raw, up to the suffix"
     SERVER = "llama-server's /infill"
     REPO = "with the repository"
+    WIDE = "with the repository and more around the cursor"
     FILE = "with the file alone"
 
 
