@@ -12,7 +12,7 @@ from gemma_lsp.bench.cache_check import N_CTX, N_OUTPUTS, CacheReport, check_cac
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import console
-from gemma_lsp.cli.bench import loader_for
+from gemma_lsp.cli.bench.common import loader_for
 
 _ADVICE = (
     "cached answers of this model differ from cold ones by more than the noise: set engine.masks to false, "

@@ -27,7 +27,7 @@ from gemma_lsp.bench.replay.report import About, Report, spread, verdict
 from gemma_lsp.bench.replay.run import BenchOptions, run_bench
 from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import doctor_cache
-from gemma_lsp.cli.bench import print_report
+from gemma_lsp.cli.bench.replay import print_report
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from tests.support.histories import commits
 from tests.support.scoring import ScoringFake, load, silent

@@ -23,7 +23,7 @@ from gemma_lsp.bench.basics.source import NoSource, copy_library
 from gemma_lsp.bench.basics.speed import SpeedError, SpeedOptions, measure_cancel, measure_speed, tokens_mb_per_s
 from gemma_lsp.bench.basics.types import AGAINST_HINT, Basics, Cancelled, Goal, Indexing, Pace, Serving, Spread
 from gemma_lsp.bench.pace.indexing import Latency
-from gemma_lsp.cli.bench_basics import print_basics, write_json
+from gemma_lsp.cli.bench.basics import print_basics, write_json
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.spec import EngineSpec

@@ -19,7 +19,7 @@ from gemma_lsp.bench.complete.store import Store
 from gemma_lsp.bench.complete.tasks import InfillTask, TaskError, read_tasks, sampled
 from gemma_lsp.bench.complete.types import Arm, Row, compare, mean, share, summed_up
 from gemma_lsp.bench.llama_server import LlamaServer, ServerOptions
-from gemma_lsp.cli.bench_complete import print_completed
+from gemma_lsp.cli.bench.complete import print_completed
 from gemma_lsp.generate.distance import distance
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text

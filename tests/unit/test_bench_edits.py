@@ -13,7 +13,7 @@ from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.bench.edits.run import EditsOptions, run_edits
 from gemma_lsp.bench.edits.types import OURS, THEIRS, THEIRS_BEST, Edits
 from gemma_lsp.bench.llama_server import LlamaServer, LlamaServerError, ServerOptions, find_llama_server
-from gemma_lsp.cli.bench_edits import print_edits, sizes_of
+from gemma_lsp.cli.bench.edits import print_edits, sizes_of
 from tests.support.histories import commits
 from tests.support.llama_server import stand_in
 from tests.support.scoring import load, silent

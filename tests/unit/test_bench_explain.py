@@ -17,7 +17,7 @@ from gemma_lsp.bench.bugs.explain_types import ExplainReport, FixResult, RawResu
 from gemma_lsp.bench.bugs.score import code_of_answer, named_lines, names_change, passes
 from gemma_lsp.bench.bugs.sums import Share, paired, share
 from gemma_lsp.bench.bugs.tasks import BugTask, TasksError, changed_lines, load_tasks, sample
-from gemma_lsp.cli.bench_explain import print_explain
+from gemma_lsp.cli.bench.explain import print_explain
 from gemma_lsp.config.schema import Settings
 from tests.support.scripted import ScriptedEngine, scripted_model
 

@@ -17,7 +17,7 @@ from gemma_lsp.bench.bugs.fixes import passes, read_fix, tells
 from gemma_lsp.bench.bugs.tasks import TasksError
 from gemma_lsp.bench.bugs.upstream import UpstreamOptions, run_upstream
 from gemma_lsp.cli import app
-from gemma_lsp.cli.bench_explain import print_upstream
+from gemma_lsp.cli.bench.explain import print_upstream
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.unit.test_bench_explain import QUICK
 

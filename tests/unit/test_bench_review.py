@@ -17,7 +17,7 @@ from gemma_lsp.backends.fake import N_VOCAB, FakeBackend
 from gemma_lsp.base.errors import ConfigError
 from gemma_lsp.bench.bugs.review import Piece, ReviewOptions, doubt_about, review_piece, run_review, twins_of
 from gemma_lsp.bench.bugs.review_types import Claim, Doubt, Reviewed, ReviewReport, read_report, verdict_of
-from gemma_lsp.cli.bench_review import print_review
+from gemma_lsp.cli.bench.review import print_review
 from gemma_lsp.models.trust import UNKNOWN, judged, record, trust_in
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.unit.gguf_files import Gguf

@@ -26,7 +26,7 @@ from gemma_lsp.bench.pace.speculate import (
 )
 from gemma_lsp.bench.pace.typing import Typed, TypingOptions, run_typing
 from gemma_lsp.bench.session import LoadOptions
-from gemma_lsp.cli.bench_speculate import print_speculated, print_typed
+from gemma_lsp.cli.bench.speculate import print_speculated, print_typed
 from tests.support.histories import commits
 
 _LINES = "".join(f"    step_{n} = kg * {n} + len(name)\n" for n in range(9))

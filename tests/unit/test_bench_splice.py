@@ -18,7 +18,7 @@ from gemma_lsp.bench.replay.report import Report, verdict
 from gemma_lsp.bench.replay.run import NO_SHIFT, BenchOptions, run_bench
 from gemma_lsp.bench.replay.ways import FOLD_EVERY
 from gemma_lsp.bench.session import LoadOptions
-from gemma_lsp.cli.bench import _numbers
+from gemma_lsp.cli.bench.common import numbers
 from gemma_lsp.engine.backend import Aborted, ShiftFailed
 from gemma_lsp.kv.plan import Capabilities
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
@@ -157,7 +157,7 @@ def test_another_trunk_s_batches_are_not_forgotten(driver: Driver) -> None:
 
 def test_numbers_are_given_with_commas() -> None:
     """Each once; anything else names the option."""
-    assert _numbers("0, 64,64", "--rewarm") == (0, 64)
+    assert numbers("0, 64,64", "--rewarm") == (0, 64)
     for wrong in ("", "a", "-1"):
         with pytest.raises(typer.BadParameter):
-            _numbers(wrong, "--rewarm")
+            numbers(wrong, "--rewarm")

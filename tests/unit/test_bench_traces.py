@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gemma_lsp.bench.replay.run import BenchOptions, run_trace
 from gemma_lsp.bench.replay.traces import KeyRow, TraceError, read_trace, states
-from gemma_lsp.cli.bench_traces import print_trace
+from gemma_lsp.cli.bench.traces import print_trace
 from tests.support.histories import commits
 from tests.support.scoring import load, silent
 

@@ -28,7 +28,7 @@ def edits_command(
 
     from gemma_lsp.bench.edits.run import EditsOptions, run_edits
     from gemma_lsp.cli import console
-    from gemma_lsp.cli.bench import loader_for, write_json
+    from gemma_lsp.cli.bench.common import loader_for, write_json
     from gemma_lsp.cli.engines import find, settings_for
 
     err = console.stderr()

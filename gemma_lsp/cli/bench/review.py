@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gemma_lsp.cli.bench_explain import many_for
+from gemma_lsp.cli.bench.explain import many_for
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def review_command(
     """Measure the model's findings on wrong functions and their right twins; takes about half a minute a function."""
     from gemma_lsp.bench.bugs.review import STDLIB, ReviewOptions, run_review
     from gemma_lsp.cli import console
-    from gemma_lsp.cli.bench import loader_for
+    from gemma_lsp.cli.bench.common import loader_for
     from gemma_lsp.cli.engines import find, settings_for
 
     named = tuple(name.strip() for name in modules.split(",") if name.strip())

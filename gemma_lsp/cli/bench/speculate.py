@@ -25,7 +25,7 @@ def speculate_command(
     """Guess tokens from the resident repository: how much faster is code that repeats it, and how much slower other?"""
     from gemma_lsp.bench.pace.speculate import SpeculateOptions, run_speculate
     from gemma_lsp.cli import console
-    from gemma_lsp.cli.bench import loader_for, write_json
+    from gemma_lsp.cli.bench.common import loader_for, write_json
 
     options = SpeculateOptions(repo=repo, tasks=tasks, turns=turns, n_ctx=n_ctx)
     with console.stderr().status("starting") as status:
@@ -74,7 +74,7 @@ def typing_command(
     """Type a function again: how long from a key to the first token, and to what is left of a suggestion?"""
     from gemma_lsp.bench.pace.typing import TypingOptions, run_typing
     from gemma_lsp.cli import console
-    from gemma_lsp.cli.bench import loader_for, write_json
+    from gemma_lsp.cli.bench.common import loader_for, write_json
 
     options = TypingOptions(repo=repo, keys=keys, n_ctx=n_ctx)
     with console.stderr().status("starting") as status:

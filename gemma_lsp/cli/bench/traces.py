@@ -18,7 +18,7 @@ def replay_trace(options: BenchOptions, trace: Path, keys: int, load: Load, json
     from gemma_lsp.bench.replay.run import run_trace
     from gemma_lsp.bench.replay.traces import read_trace
     from gemma_lsp.cli import console
-    from gemma_lsp.cli.bench import write_json
+    from gemma_lsp.cli.bench.common import write_json
 
     played = read_trace(trace)
     with console.stderr().status("starting") as status:

@@ -1,49 +1,25 @@
-"""`gemma-lsp bench`: replays a repository's history through the core and tells what it cost and how true it stayed."""
+"""`gemma-lsp bench replay`: a repository's history through the core, what it cost and how true it stayed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gemma_lsp.cli.bench_basics import basics_command
-from gemma_lsp.cli.bench_complete import complete_command
-from gemma_lsp.cli.bench_edits import edits_command
-from gemma_lsp.cli.bench_explain import explain_command
-from gemma_lsp.cli.bench_review import review_command
-from gemma_lsp.cli.bench_speculate import speculate_command, typing_command
-from gemma_lsp.cli.bench_traces import replay_trace
+from gemma_lsp.cli.bench.common import loader_for, numbers, write_json
+from gemma_lsp.cli.bench.traces import replay_trace
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gemma_lsp.bench.driver import ScoringBackend
     from gemma_lsp.bench.editing import Arm
     from gemma_lsp.bench.replay.fidelity import Fidelity
     from gemma_lsp.bench.replay.report import CostSum, Report, Spread
-    from gemma_lsp.bench.session import Load, LoadOptions
-
-app = typer.Typer(help="Measure cost and fidelity on a repository's own history.", no_args_is_help=True)
 
 _DASH = "-"
 
 
-@app.callback()
-def _bench() -> None:
-    """Measure cost and fidelity on a repository's own history."""
-
-
-app.command("basics")(basics_command)
-app.command("explain")(explain_command)
-app.command("review")(review_command)
-app.command("complete")(complete_command)
-app.command("edits")(edits_command)
-app.command("speculate")(speculate_command)
-app.command("typing")(typing_command)
-
-
-@app.command("replay")
 def replay_command(
     repo: Annotated[Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="A git repository.")] = Path(),
     rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
@@ -81,8 +57,8 @@ def replay_command(
         fidelity=fidelity,
         counting=count_only,
         facts=facts,
-        milestones=_numbers(ask_after, "--ask-after"),
-        rewarms=_numbers(rewarm, "--rewarm"),
+        milestones=numbers(ask_after, "--ask-after"),
+        rewarms=numbers(rewarm, "--rewarm"),
     )
     err = console.stderr()
     if trace is not None:
@@ -105,26 +81,6 @@ def arms_of(names: str) -> tuple[Arm, ...]:
         return tuple(dict.fromkeys(Arm(name.strip()) for name in names.split(",") if name.strip()))
     except ValueError:
         raise typer.BadParameter(f"choose from {', '.join(Arm)}", param_hint="--arms") from None
-
-
-def _numbers(text: str, option: str) -> tuple[int, ...]:
-    """Numbers with commas between them, at least one. Raises `typer.BadParameter`."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() for part in parts):
-        raise typer.BadParameter("give numbers with commas between them", param_hint=option)
-    return tuple(dict.fromkeys(map(int, parts)))
-
-
-def write_json(found: dict[str, Any], path: Path) -> None:
-    """Writes a report's documented shape. Raises `ConfigError`."""
-    import json
-
-    from gemma_lsp.base.errors import ConfigError
-
-    try:
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"the report cannot be written to {path}: {error.strerror}; choose another --json") from error
 
 
 def print_report(out: Console, report: Report) -> None:
@@ -194,31 +150,3 @@ def _print_fidelity(out: Console, groups: list[tuple[str, Fidelity]]) -> None:
 
 def _spread(value: Spread) -> str:
     return f"{value.median:,.0f} / {value.p95:,.0f}"
-
-
-def loader_for(model: str, repo: Path) -> Load:
-    """Loads the wanted model as the engine would, but for the sizes that the bench decides."""
-    from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
-    from gemma_lsp.cli.engines import find, settings_for
-
-    settings = settings_for(repo)
-    path = find(settings, model).path
-
-    def load(options: LoadOptions) -> ScoringBackend:
-        return LlamaBackend(
-            LlamaOptions(
-                path=str(path),
-                n_ctx=options.n_ctx,
-                gpu_layers=settings.model.gpu_layers,
-                threads=settings.model.threads,
-                flash_attention=settings.model.flash_attention,
-                kv_type=settings.model.kv_type,
-                n_batch=settings.model.n_batch,
-                n_trunks=options.n_trunks,
-                masks=settings.engine.masks,
-                n_outputs=options.n_outputs,
-                shifts=options.shifts,
-            )
-        )
-
-    return load

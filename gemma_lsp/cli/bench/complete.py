@@ -26,9 +26,7 @@ def complete_command(
     ] = None,
     rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
     commits: Annotated[int, typer.Option(min=1, help="Commits at most.")] = 60,
-    context: Annotated[
-        str, typer.Option(help="With --repo: repo, file, wide, with commas.")
-    ] = "repo,file",
+    context: Annotated[str, typer.Option(help="With --repo: repo, file, wide, with commas.")] = "repo,file",
     sample: Annotated[int, typer.Option(min=0, help="So many of the tasks, at random. 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
     against: Annotated[
@@ -44,7 +42,7 @@ def complete_command(
     """Measure completions: gaps filled by product and bare model and tested, or the next lines of a git history."""
     from gemma_lsp.bench.complete.run import CompleteOptions, NextOptions, run_infill, run_next
     from gemma_lsp.cli import console
-    from gemma_lsp.cli.bench import loader_for
+    from gemma_lsp.cli.bench.common import loader_for
     from gemma_lsp.cli.engines import find, settings_for
 
     if (tasks is None) == (repo is None):

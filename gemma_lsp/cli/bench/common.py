@@ -1,0 +1,60 @@
+"""What several benches do alike: load the model, read options, write results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gemma_lsp.bench.driver import ScoringBackend
+    from gemma_lsp.bench.session import Load, LoadOptions
+
+
+def loader_for(model: str, repo: Path) -> Load:
+    """Loads the wanted model as the engine would, but for the sizes that the bench decides."""
+    from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
+    from gemma_lsp.cli.engines import find, settings_for
+
+    settings = settings_for(repo)
+    path = find(settings, model).path
+
+    def load(options: LoadOptions) -> ScoringBackend:
+        return LlamaBackend(
+            LlamaOptions(
+                path=str(path),
+                n_ctx=options.n_ctx,
+                gpu_layers=settings.model.gpu_layers,
+                threads=settings.model.threads,
+                flash_attention=settings.model.flash_attention,
+                kv_type=settings.model.kv_type,
+                n_batch=settings.model.n_batch,
+                n_trunks=options.n_trunks,
+                masks=settings.engine.masks,
+                n_outputs=options.n_outputs,
+                shifts=options.shifts,
+            )
+        )
+
+    return load
+
+
+def numbers(text: str, option: str) -> tuple[int, ...]:
+    """Numbers with commas between them, at least one. Raises `typer.BadParameter`."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter("give numbers with commas between them", param_hint=option)
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def write_json(found: dict[str, Any], path: Path) -> None:
+    """Writes a report's documented shape. Raises `ConfigError`."""
+    import json
+
+    from gemma_lsp.base.errors import ConfigError
+
+    try:
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the report cannot be written to {path}: {error.strerror}; choose another --json") from error
