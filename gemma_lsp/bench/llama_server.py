@@ -5,6 +5,7 @@ Blocks; one thread. It is given tokens, not text, so both sides read exactly the
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -12,8 +13,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -22,6 +23,9 @@ from gemma_lsp.base.errors import GemmaLspError
 
 BEST = ("--cache-reuse", "256", "--swa-full")
 """Flags with which it keeps most of an edited prompt: shifted chunks of 256 tokens, and the whole sliding half."""
+
+THEIRS, THEIRS_BEST = "llama-server", "llama-server, best"
+"""What it is called with its default flags, and with `BEST`."""
 
 _LOOPBACK = "127.0.0.1"
 _START_S, _ANSWER_S, _END_S = 180.0, 900.0, 10.0
@@ -69,6 +73,11 @@ class LlamaServer:
         command = [o.program, "-m", o.model, "-c", str(o.n_ctx), "-t", str(o.threads)]
         command += ["--host", _LOOPBACK, "--port", str(self._port), *o.flags]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Those beyond model, context and threads."""
+        return self._options.flags
 
     def __enter__(self) -> LlamaServer:
         try:
@@ -141,6 +150,13 @@ class LlamaServer:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "no reason given"
+
+
+@contextlib.contextmanager
+def both(options: ServerOptions) -> Iterator[dict[str, LlamaServer]]:
+    """One with its default flags, one with `BEST`. Raises `LlamaServerError`."""
+    with LlamaServer(options) as theirs, LlamaServer(replace(options, flags=(*options.flags, *BEST))) as best:
+        yield {THEIRS: theirs, THEIRS_BEST: best}
 
 
 def _free_port() -> int:

@@ -109,5 +109,11 @@ async def finished(
     raise EngineError("the engine did not finish; run the bench again")
 
 
+def tokens_of(backend: Backend, prompt: Prompt) -> list[int]:
+    """A prompt as llama-server is given it: the token that every prompt starts with, and what can be seen."""
+    bos = [] if backend.bos is None else [backend.bos]
+    return [*bos, *(token for s in prompt for token in backend.tokenize(s.visible, s.special))]
+
+
 def _ignore(progress: Progress) -> None:
     """Nobody watches a single prompt here."""

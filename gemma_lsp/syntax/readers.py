@@ -36,8 +36,15 @@ _POLL_S = 0.05
 
 def helpers_for(n: int) -> int:
     """How many processes help to read so many code points."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(0, min(MOST, cores - 1, n // WORTH))
+    return max(0, min(MOST, _cores() - 1, n // WORTH))
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:  # for the type checker, which looks at one system at a time
+        return os.cpu_count() or 1
 
 
 def read_all(texts: Mapping[str, Text], helpers: int | None = None) -> Generator[tuple[str, Pieces]]:

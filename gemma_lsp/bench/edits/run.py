@@ -15,11 +15,11 @@ from pathlib import Path
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.bench.editing import Arm, Editing
-from gemma_lsp.bench.edits.types import OURS, THEIRS, THEIRS_BEST, EditRow, Edits, Restart
+from gemma_lsp.bench.edits.types import OURS, EditRow, Edits, Restart
 from gemma_lsp.bench.history import History, HistoryError, read_history
-from gemma_lsp.bench.llama_server import BEST, LlamaServer, ServerOptions, find_llama_server
+from gemma_lsp.bench.llama_server import BEST, LlamaServer, ServerOptions, both, find_llama_server
 from gemma_lsp.bench.replay.facts import functions_in_full, insert_line, quiet_file
-from gemma_lsp.bench.session import WORKSPACE, Load, LoadOptions, Say, Session, session, warm
+from gemma_lsp.bench.session import WORKSPACE, Load, LoadOptions, Say, Session, session, tokens_of, warm
 from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Cost, Delta, Finished, ModelInfo, Priority
@@ -105,12 +105,8 @@ def _servers(
 ) -> dict[str, LlamaServer]:
     if program is None:
         return {}
-
-    def start(*flags: str) -> LlamaServer:
-        server = ServerOptions(program=program, model=options.model, n_ctx=n_ctx, threads=model.threads, flags=flags)
-        return stack.enter_context(LlamaServer(server))
-
-    return {THEIRS: start(), THEIRS_BEST: start(*BEST)}
+    server = ServerOptions(program=program, model=options.model, n_ctx=n_ctx, threads=model.threads)
+    return stack.enter_context(both(server))
 
 
 def _session(load: Load, n_ctx: int, folder: Path) -> contextlib.AbstractAsyncContextManager[Session]:
@@ -202,8 +198,8 @@ class _Sides:
         cost = answer.cost
         beyond = sum(n for region, n in cost.evaluated_by_region.items() if region in ("errata", "body", "preamble"))
         rows = [self._row(what, OURS, cost.prompt, changed, cost.evaluated, beyond, answer.ms)]
-        exact = self._tokens((*self.editing.head(Arm.RECOMPUTE), *tail))
-        n_tail = len(self._tokens(tail))
+        exact = tokens_of(self.backend, (*self.editing.head(Arm.RECOMPUTE), *tail))
+        n_tail = len(tokens_of(self.backend, tail))
         for name, server in self.servers.items():
             answered = await asyncio.to_thread(server.first_token, exact)
             over = max(0, answered.evaluated - n_tail)
@@ -224,8 +220,3 @@ class _Sides:
 
     def _look(self, quiet: str) -> None:
         self.editing.look(quiet, len(self.editing.resident.index.files[quiet].text.content))
-
-    def _tokens(self, prompt: Prompt) -> list[int]:
-        bos = [] if self.backend.bos is None else [self.backend.bos]
-        found = [token for s in prompt for token in self.backend.tokenize(s.visible, s.special)]
-        return [*bos, *found]

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-OURS, THEIRS, THEIRS_BEST = "gemma-lsp", "llama-server", "llama-server, best"
+from gemma_lsp.bench.llama_server import THEIRS, THEIRS_BEST
+
+OURS = "gemma-lsp"
 
 GOALS: Mapping[tuple[str, str], float] = {
     ("10%", THEIRS_BEST): 15.0,

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from gemma_lsp.bench.editing import Arm
+from gemma_lsp.bench.llama_server import THEIRS, THEIRS_BEST
 from gemma_lsp.bench.replay.costs import CostRow, Start
 from gemma_lsp.bench.replay.facts import FactsRow
 from gemma_lsp.bench.replay.fidelity import ArmFidelity, Fidelity, FidelityRow, summed_up
@@ -169,6 +170,8 @@ def _on_cost(report: Report) -> tuple[str, ...]:
         waited = f"Recomputing waited for {theirs.beyond.median:,.0f} and {theirs.beyond.p95:,.0f}"
         times = f"{theirs.first_token_ms.median:,.0f} ms in the median against {ours.first_token_ms.median:,.0f} ms"
         found.append(f"{waited}." if report.about.counted_only else f"{waited}; to the first token it took {times}.")
+    if ours:
+        found += [_beside(ours, sums[name]) for name in (THEIRS, THEIRS_BEST) if name in sums]
     by_path = sums.get(Arm.PATH_ORDER)
     if by_path and theirs:
         found.append(
@@ -177,6 +180,16 @@ def _on_cost(report: Report) -> tuple[str, ...]:
             f"{_all_of(report, Arm.RECOMPUTE):,}."
         )
     return tuple(found)
+
+
+def _beside(ours: CostSum, theirs: CostSum) -> str:
+    """Tails are in both, because theirs is cut where it pleases the server; medians of each side."""
+    mine, other = (s.beyond.median + s.tail.median for s in (ours, theirs))
+    return (
+        f"{theirs.arm} evaluated {other:,.0f} tokens before its answer in the median, {other / max(1.0, mine):.1f} "
+        f"times ours; to the first token {theirs.first_token_ms.median:,.0f} ms, "
+        f"{theirs.first_token_ms.median / max(0.001, ours.first_token_ms.median):.1f} times ours."
+    )
 
 
 def _all_of(report: Report, arm: Arm) -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import COMPARED, FOLDED, Arm, Editing, TokenCounter
 from gemma_lsp.bench.history import History, HistoryError, read_history
+from gemma_lsp.bench.llama_server import ServerOptions, both, find_llama_server
+from gemma_lsp.bench.replay.against import replay_theirs
 from gemma_lsp.bench.replay.costs import CostRow, Start, replay
 from gemma_lsp.bench.replay.counting import CountingBackend
 from gemma_lsp.bench.replay.facts import MILESTONES, FactsOptions, run_facts
@@ -17,7 +20,7 @@ from gemma_lsp.bench.replay.moments import Script, script_of
 from gemma_lsp.bench.replay.report import About, Report
 from gemma_lsp.bench.replay.traces import Trace, TraceReport, play
 from gemma_lsp.bench.replay.ways import ways_for
-from gemma_lsp.bench.session import Load, LoadOptions, Say, session
+from gemma_lsp.bench.session import Load, LoadOptions, Say, session, tokens_of
 from gemma_lsp.engine.backend import Backend, tail_room
 from gemma_lsp.engine.messages import ModelInfo
 
@@ -34,6 +37,7 @@ class BenchOptions:
 
     `rewarms`: tokens that a splice reads before its place, where the window is lost; each is measured.
     `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
+    `against`: llama-server or its folder, which is given the file `model`; it is asked at the same moments.
     """
 
     repo: Path
@@ -43,6 +47,8 @@ class BenchOptions:
     arms: tuple[Arm, ...] = COMPARED
     fidelity: bool = True
     counting: bool = False
+    against: Path | None = None
+    model: str = ""
     facts: int = 0
     milestones: tuple[int, ...] = MILESTONES
     rewarms: tuple[int, ...] = (64,)
@@ -53,6 +59,8 @@ def run_bench(options: BenchOptions, load: Load, say: Say) -> Report:
     """Measures. Blocks for as long as the model needs; `say` hears where it is. Raises `GemmaLspError`."""
     if not options.steps and (options.counting or not options.facts):
         raise HistoryError("nothing is to be replayed; give --steps or --facts; facts cannot be only counted")
+    if options.against and (options.counting or not options.steps):
+        raise HistoryError("llama-server is asked after commits and does compute: leave --count-only, give --steps")
     history = read_history(options.repo, rev=options.rev, steps=max(1, options.steps))
     report = asyncio.run(_costs(options, history, load, say)) if options.steps else None
     if report is None or (not options.counting and (options.facts or options.fidelity)):
@@ -61,6 +69,7 @@ def run_bench(options: BenchOptions, load: Load, say: Say) -> Report:
 
 
 async def _costs(options: BenchOptions, history: History, load: Load, say: Say) -> Report:
+    program = find_llama_server(options.against) if options.against else None
     say("loading the model")
     starts: list[Start] = []
     rows: list[CostRow] = []
@@ -70,6 +79,14 @@ async def _costs(options: BenchOptions, history: History, load: Load, say: Say) 
             start, more = await replay(running.client, script, arm, say)
             starts.append(start)
             rows += more
+        if program:
+            server = ServerOptions(
+                program=program, model=options.model, n_ctx=options.n_ctx, threads=running.model.threads
+            )
+            with both(server) as servers:
+                theirs = await replay_theirs(servers, script, partial(tokens_of, running.backend), say)
+            starts += theirs[0]
+            rows += theirs[1]
     return Report(
         about=_about(options, history, running.model), starts=tuple(starts), costs=tuple(rows), left_out=script.left_out
     )

@@ -40,6 +40,10 @@ def replay_command(
         Path | None, typer.Option(metavar="FILE", exists=True, help="Play a recorded editing session instead.")
     ] = None,
     keys: Annotated[int, typer.Option(min=1, help="Transactions of the --trace at most.")] = 1000,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="LLAMA_SERVER", exists=True, help="The same moments on llama.cpp's; program or folder."),
+    ] = None,
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each step.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
 ) -> None:
@@ -47,6 +51,7 @@ def replay_command(
     from gemma_lsp.bench.replay.plot import write_plot
     from gemma_lsp.bench.replay.run import BenchOptions, run_bench
     from gemma_lsp.cli import console
+    from gemma_lsp.cli.engines import find, settings_for
 
     options = BenchOptions(
         repo=repo,
@@ -56,6 +61,8 @@ def replay_command(
         arms=arms_of(arms),
         fidelity=fidelity,
         counting=count_only,
+        against=against,
+        model=str(find(settings_for(repo), model).path) if against else "",
         facts=facts,
         milestones=numbers(ask_after, "--ask-after"),
         rewarms=numbers(rewarm, "--rewarm"),
