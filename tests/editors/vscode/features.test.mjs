@@ -74,8 +74,8 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
     const link = await bench.untilPanel("article a", "parcel.py");
     const line = /#L(\d+)/.exec(await link.getAttribute("href"))[1];
     await link.click();
-    await bench.until(async () => (await bench.status()).includes(`Ln ${line},`), `line ${line}`);
-    assert.equal(await bench.activeTab(), "parcel.py");
+    const there = async () => (await bench.activeTab()) === "parcel.py" && (await bench.status()).includes(`Ln ${line},`);
+    await bench.until(there, `line ${line} of parcel.py`);
   });
 
   test("an answer is stopped, and asked on", async () => {
