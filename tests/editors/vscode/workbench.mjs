@@ -244,8 +244,13 @@ export class Workbench {
   /** Chooses from a list that has opened. */
   async choosePicked(text) {
     const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: text }).first();
+    let clicked = false; // a click that took too long may have chosen it all the same
     await this.until(async () => {
       await this.page.locator(".quick-input-widget input").first().fill(text, { timeout: 1000 }).catch(() => undefined);
+      if (!(await row.isVisible())) {
+        return clicked;
+      }
+      clicked = true;
       return row.click({ timeout: 1000 }).then(() => true, () => false);
     }, `${text} in the list`);
   }
