@@ -8,33 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import Any, Protocol
 
 from lsprotocol import types
 
+from gemma_lsp.app import App
 from gemma_lsp.app.workspace import Place
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.engine.messages import Cost
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.features.diagnostics import CODE, Finding, Review, known_findings, review, review_enabled
+from gemma_lsp.server.client import Client
 from gemma_lsp.server.convert import answers
+from gemma_lsp.server.convert.positions import Positions
 from gemma_lsp.server.convert.uris import uri_of
 from gemma_lsp.server.dismissals import Dismissals
 from gemma_lsp.server.errors import invalid_params
+from gemma_lsp.server.protocol import Protocol as Wire
 from gemma_lsp.server.surroundings import documentation, on_battery
 from gemma_lsp.text import Text
 
-if TYPE_CHECKING:
-    from gemma_lsp.server.session import Session
-
 QUIET_S = 1.0  # without a change before a document is reviewed; guessed
+
+
+class Reviewed(Protocol):
+    """A session, as far as its reviews need one."""
+
+    app: App
+    client: Client
+    positions: Positions
+    protocol: Wire
+
+    def answered(self, kind: str, cost: Cost, reason: str) -> None:
+        """Tells what an answer cost."""
+
+    async def request(self, method: str, params: Any) -> Any:
+        """Asks the client. Raises `LspError` where it refuses."""
+
+    def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
+        """Work that nobody waits for."""
 
 
 class Reviews:
     """Invariant: at most one push is under way for a document, and it says what the document reads like now."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Reviewed) -> None:
         self._quiet_s = QUIET_S
         self._session = session
         self._pushes: dict[str, asyncio.Task[Any]] = {}
