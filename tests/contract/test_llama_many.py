@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -74,3 +75,25 @@ async def test_a_listener_that_leaves_makes_room(client: ManyClient) -> None:
     assert (await client.status()).queued == 0
     assert (await client.warm("w", prompt(), print)).reason == "done"
     assert await client.count(prompt("a")) == [1]
+
+
+async def test_what_is_asked_during_a_step_and_ends_in_it_is_answered(
+    client: ManyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker thread begins what it finds, also what came after the step had begun."""
+    loop, step, late = asyncio.get_running_loop(), client._step, list[asyncio.Task[Answer]]()
+
+    def step_with_company() -> None:
+        if not late:
+            loop.call_soon_threadsafe(lambda: late.append(loop.create_task(ask(client, max_tokens=1))))
+            for _ in range(1000):
+                if client._waiting[1:]:
+                    break
+                time.sleep(0.01)
+        step()
+
+    monkeypatch.setattr(client, "_step", step_with_company)
+    async with asyncio.timeout(60):
+        first = await ask(client)
+        second = await late[0]
+    assert (first.cost.generated, second.cost.generated, second.reason) == (8, 1, "length")

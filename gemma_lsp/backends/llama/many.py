@@ -60,6 +60,7 @@ class ManyClient:
         self._ctx, self._memory = self._backend._ctx, lib.llama_get_memory(self._backend._ctx)
         self._free = list(range(n_seq))
         self._held: dict[int, list[int]] = {}
+        self._asked: list[_Job] = []  # all whose end was not told yet: the loop's; the other two are the thread's
         self._waiting: list[_Job] = []
         self._active: list[_Job] = []
         self._task: asyncio.Task[None] | None = None
@@ -84,12 +85,11 @@ class ManyClient:
 
     async def status(self) -> StatusReport:
         """What runs."""
-        n = len(self._waiting) + len(self._active)
-        return StatusReport(id="", model=self._model, resident={}, queued=n, running="")
+        return StatusReport(id="", model=self._model, resident={}, queued=len(self._asked), running="")
 
     async def close(self) -> None:
         """Waits for the step that runs, and frees the model."""
-        for job in (*self._active, *self._waiting):
+        for job in self._asked:
             job.unwanted = True
         if self._task is not None:
             await asyncio.wait([self._task])
@@ -106,6 +106,7 @@ class ManyClient:
             tokens += self._backend.tokenize(segment.visible, segment.special)
         sampler = self._backend.sampler(options.sampling, tokens)
         job = _Job(prompt=tokens, options=options, sampler=sampler, writer=Writer(options.stop))
+        self._asked.append(job)
         self._waiting.append(job)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
@@ -122,20 +123,22 @@ class ManyClient:
 
     async def _work(self) -> None:
         """Steps until nobody waits. A failure ends every request."""
-        while self._waiting or self._active:
-            jobs = [*self._active, *self._waiting]
+        while self._asked:
             try:
                 await asyncio.to_thread(self._step)
             except Exception as error:
-                self._active.clear()
-                self._waiting.clear()
-                for job in jobs:
+                for job in self._asked:
                     job.events.put_nowait(error)
+                for jobs in (self._asked, self._active, self._waiting):
+                    jobs.clear()
                 return
-            for job in jobs:
-                for event in job.told:
+            # Also what was asked while the step ran: the thread may have begun it, and it may have ended at once.
+            for job in tuple(self._asked):
+                told, job.told = job.told, []
+                for event in told:
                     job.events.put_nowait(event)
-                job.told.clear()
+                    if isinstance(event, Finished):
+                        self._asked.remove(job)
 
     # -- the worker thread -------------------------------------------------------------------------------------------
 
