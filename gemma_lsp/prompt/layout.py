@@ -6,7 +6,7 @@ stable files first, because whatever changes costs what stands to its right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -20,6 +20,9 @@ from gemma_lsp.syntax.types import ParsedFile
 
 BYTES_PER_TOKEN = 2.9  # Python through Gemma's tokeniser; measured, see docs/design/llama-facts.md
 KEEP_BONUS = 1.25  # a file that is in full already loses its place only to one a quarter more relevant; guessed
+AT_WORK = 0.5  # of the budget, for files in full that are open or were edited lately; guessed, as are the next two
+RELEVANT = 0.5  # of what is left then, for other files in full
+OUTLINED = 0.75  # of what is left then, for outlines
 Counter = Callable[[Sequence[Segment]], list[int]]
 
 
@@ -30,6 +33,9 @@ class Form(StrEnum):
     SKELETON = "skeleton"
     MAP = "map"
     ABSENT = "absent"
+
+
+_RICHNESS = {Form.ABSENT: 0, Form.MAP: 1, Form.SKELETON: 2, Form.FULL: 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,24 +145,55 @@ def _rank(index: Index, options: LayoutOptions) -> list[str]:
 def _choose(
     sizes: Mapping[str, Mapping[Form, int]], rank: Sequence[str], options: LayoutOptions
 ) -> tuple[dict[str, Form], dict[str, str]]:
-    """Every file as an outline if that fits, then the most relevant ones in full."""
-    budget = options.budget_tokens
-    if sum(s[Form.FULL] for s in sizes.values()) <= budget:
+    """What one works on and what is most relevant to it in full, more as outlines, and the rest by name."""
+    if sum(s[Form.FULL] for s in sizes.values()) <= options.budget_tokens:
         return dict.fromkeys(sizes, Form.FULL), dict.fromkeys(sizes, "the whole repository fits")
-    forms, left = dict.fromkeys(sizes, Form.ABSENT), budget
-    reasons = dict.fromkeys(sizes, "no room in the budget")
-    for form in (Form.MAP, Form.SKELETON, Form.FULL):
-        for place, path in enumerate(rank):
-            extra = sizes[path][form] - (sizes[path][forms[path]] if forms[path] is not Form.ABSENT else 0)
-            previous_form = Form.ABSENT if form is Form.MAP else Form.MAP if form is Form.SKELETON else Form.SKELETON
-            cheaper = extra <= 0 and forms[path] is not Form.ABSENT
-            if (forms[path] is previous_form or cheaper) and extra <= left:
-                forms[path], left = form, left - extra
-                reasons[path] = _reason(path, form, place, len(rank), options)
-    return forms, reasons
+    chosen, at_work = _Chosen(sizes, options.budget_tokens), {*options.open_paths, *options.recent_paths}
+    chosen.add([path for path in rank if path in at_work], Form.FULL, AT_WORK)
+    chosen.add(rank, Form.FULL, RELEVANT)
+    chosen.add(rank, Form.SKELETON, OUTLINED)
+    chosen.add(rank, Form.MAP, 1.0)
+    for form in (Form.SKELETON, Form.FULL):
+        chosen.improve(rank, form)
+    places = {path: place for place, path in enumerate(rank)}
+    reasons = {path: _reason(path, form, places[path], len(rank), options) for path, form in chosen.forms.items()}
+    return chosen.forms, reasons
+
+
+class _Chosen:
+    """Forms, and how much of the budget they leave."""
+
+    def __init__(self, sizes: Mapping[str, Mapping[Form, int]], budget: int) -> None:
+        self._sizes, self._left = sizes, budget
+        self.forms = dict.fromkeys(sizes, Form.ABSENT)
+
+    def add(self, paths: Iterable[str], form: Form, share: float) -> None:
+        """Those of the absent files that fit into a share of what is left."""
+        kept = self._left - int(share * self._left)
+        for path in paths:
+            if self.forms[path] is Form.ABSENT:
+                self._set(path, form, self._left - kept)
+
+    def improve(self, paths: Iterable[str], form: Form) -> None:
+        """Files that stand in a lesser form, as long as there is room."""
+        for path in paths:
+            if _RICHNESS[self.forms[path]] < _RICHNESS[form]:
+                self._set(path, form, self._left)
+
+    def _set(self, path: str, form: Form, room: int) -> None:
+        sizes = self._sizes[path]
+        # Of a short file the outline is no shorter than the whole.
+        form = max(
+            (f for f in _RICHNESS if f is not Form.ABSENT and sizes[f] <= sizes[form]), key=_RICHNESS.__getitem__
+        )
+        extra = sizes[form] - sizes[self.forms[path]]
+        if extra <= room:
+            self.forms[path], self._left = form, self._left - extra
 
 
 def _reason(path: str, form: Form, place: int, n: int, options: LayoutOptions) -> str:
+    if form is Form.ABSENT:
+        return "no room in the budget"
     if path in options.open_paths:
         return "open in the editor"
     if path in options.recent_paths:
