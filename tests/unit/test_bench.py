@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from gemma_lsp.base.errors import GemmaLspError
-from gemma_lsp.bench import cache_check
+from gemma_lsp.bench import cache_check, plotting
 from gemma_lsp.bench.cache_check import CacheReport, check_cache
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import COMPARED, Arm, Editing, TokenCounter
@@ -226,7 +226,7 @@ def test_a_plot_without_matplotlib_says_what_to_install(monkeypatch: pytest.Monk
     def missing(name: str) -> object:
         raise ImportError(name)
 
-    monkeypatch.setattr(plot, "import_module", missing)
+    monkeypatch.setattr(plotting, "import_module", missing)
     about = About(repo="shop", rev="a..b", start="a", model="fake", build="", n_ctx=1, n_swa=0, threads=1)
     with pytest.raises(GemmaLspError, match=r"gemma-lsp\[bench\]"):
         plot.write_plot(Report(about=about), tmp_path / "bench.svg")

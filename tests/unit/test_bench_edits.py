@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from gemma_lsp.base.errors import GemmaLspError
+from gemma_lsp.bench.edits.plot import write_plot
 from gemma_lsp.bench.edits.run import EditsOptions, run_edits
 from gemma_lsp.bench.edits.types import OURS, THEIRS, THEIRS_BEST, Edits
 from gemma_lsp.bench.llama_server import LlamaServer, LlamaServerError, ServerOptions, find_llama_server
@@ -97,6 +98,17 @@ def test_the_report_says_it_all(found: Edits) -> None:
     text = out.export_text()
     assert "llama-server, best" in text
     assert "the same answer" in text
+
+
+def test_the_plot_has_a_line_for_each_side_and_place(found: Edits, tmp_path: Path) -> None:
+    """Appends are not in it: there is nothing to see."""
+    write_plot(found, tmp_path / "edits.svg")
+    svg = (tmp_path / "edits.svg").read_text("utf-8")
+    assert svg.startswith("<?xml")
+    for side in ("gemma-lsp", "llama-server", "llama-server, best"):
+        assert all(f"<!-- {side}, edit at {place} -->" in svg for place in ("10%", "50%", "90%"))
+    with pytest.raises(GemmaLspError, match="choose another --plot"):
+        write_plot(found, tmp_path / "no" / "edits.svg")
 
 
 def test_a_size_that_is_too_small_is_left_out(repo: Path, tmp_path: Path) -> None:

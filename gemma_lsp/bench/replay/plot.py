@@ -1,17 +1,16 @@
-"""The report as a picture. Needs matplotlib, which only the extra `bench` brings."""
+"""The report of a replay as a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gemma_lsp.base.errors import GemmaLspError
+from gemma_lsp.bench.plotting import save
 from gemma_lsp.bench.replay.fidelity import FidelityRow
 from gemma_lsp.bench.replay.report import CLOSED, Report
 
-INSTALL = "pip install 'gemma-lsp[bench]'"
 _COLOURS = {
     "errata": "#1b7837",
     "recompute": "#762a83",
@@ -27,24 +26,13 @@ _MARKS = "osv^Dx"
 
 def write_plot(report: Report, path: Path) -> None:
     """Writes an SVG. Raises `GemmaLspError` where matplotlib is not installed or the file cannot be written."""
-    try:
-        matplotlib = import_module("matplotlib")
-        figure_class = import_module("matplotlib.figure").Figure
-    except ImportError:
-        raise GemmaLspError(f"a plot needs matplotlib; run {INSTALL}, or leave --plot out") from None
     panels = [
-        draw for draw, wanted in ((_cost, report.costs), (_facts, report.facts), (_closed, report.facts)) if wanted
+        partial(draw, report)
+        for draw, wanted in ((_cost, report.costs), (_facts, report.facts), (_closed, report.facts))
+        if wanted
     ]
-    figure = figure_class(figsize=(7.0 * max(1, len(panels)), 4.2), layout="constrained")
-    for at, draw in enumerate(panels, 1):
-        draw(report, figure.add_subplot(1, len(panels), at))
     about = report.about
-    figure.suptitle(f"{about.repo} {about.rev}, {about.model}, {about.n_ctx:,} tokens of context", fontsize=10)
-    try:
-        with matplotlib.rc_context({"svg.hashsalt": "gemma-lsp"}):
-            figure.savefig(path, format="svg", metadata={"Date": None})
-    except OSError as error:
-        raise GemmaLspError(f"the plot cannot be written to {path}: {error.strerror}; choose another --plot") from error
+    save(panels, f"{about.repo} {about.rev}, {about.model}, {about.n_ctx:,} tokens of context", path)
 
 
 def _cost(report: Report, axes: Any) -> None:

@@ -22,10 +22,12 @@ def edits_command(
         Path | None, typer.Option(metavar="PATH", exists=True, help="llama.cpp's llama-server, or its folder.")
     ] = None,
     json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each answer.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
 ) -> None:
     """Edit a repository at 10, 50 and 90 % of the prompt: what does the next answer wait for, and after a restart?"""
     import tempfile
 
+    from gemma_lsp.bench.edits.plot import write_plot
     from gemma_lsp.bench.edits.run import EditsOptions, run_edits
     from gemma_lsp.cli import console
     from gemma_lsp.cli.bench.common import loader_for, write_json
@@ -45,6 +47,8 @@ def edits_command(
     if json_to is not None:
         write_json(found.to_json(), json_to)
     print_edits(console.stdout(), found)
+    if plot is not None:
+        write_plot(found, plot)
 
 
 def sizes_of(text: str) -> tuple[int, ...]:
