@@ -157,15 +157,17 @@ def build(
     *,
     cancel: CancelToken | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    helpers: int | None = None,
 ) -> Index:
     """Parses every file of a snapshot; `on_progress` hears files done and files in all.
 
-    Processes beside this one help where there is much to read (`readers`). Takes about a second for 3 MB on two cores.
+    Processes beside this one help where there is much to read (`readers`), or as many as `helpers` says.
+    Takes about a second for 3 MB on two cores.
     Cancel points: before each file; raises `Cancelled` there.
     """
     files = {path: prose(path, text) for path, text in snapshot.files.items() if language_of(path) != "python"}
     code = {path: text for path, text in snapshot.files.items() if path not in files}
-    with _without_collection(), closing(read_all(code)) as found:
+    with _without_collection(), closing(read_all(code, helpers)) as found:
         for path, pieces in found:
             if cancel is not None:
                 cancel.check()

@@ -74,6 +74,7 @@ def found(theirs: Spread | None = None) -> Basics:
         cancel=Cancelled(ms=ONE, tiny_ms=ONE),
         indexing=Indexing(
             mb_per_s=Spread.of([2.0]),
+            helped_mb_per_s=Spread.of([3.0]),
             n_bytes=1,
             tokens_mb_per_s=1.0,
             tokens_share=0.5,

@@ -24,7 +24,7 @@ from gemma_lsp.bench.basics.server import ServeOptions, measure_serving
 from gemma_lsp.bench.basics.source import copy_library
 from gemma_lsp.bench.basics.speed import SpeedOptions, measure_cancel, measure_speed, tokens_mb_per_s
 from gemma_lsp.bench.basics.types import Basics, Cancelled, Indexing, Pace, Spread
-from gemma_lsp.bench.pace.indexing import LINES, index_speed, keystrokes, read_index, with_long_file
+from gemma_lsp.bench.pace.indexing import LINES, IndexSpeed, index_speed, keystrokes, read_index, with_long_file
 from gemma_lsp.engine.connect import SocketClient
 from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.engine.spec import EngineSpec
@@ -122,12 +122,16 @@ def _indexed(options: BasicsOptions, folder: Path, say: Say) -> Indexing:
     """Memory first: a process that has indexed before uses what it freed."""
     say("indexing")
     grown = index_speed(folder / "large")
-    speeds = [index_speed(folder / "repo") for _ in range(options.runs)]
+    alone, helped = list[IndexSpeed](), list[IndexSpeed]()
+    for _ in range(options.runs):  # in turns, so that the machine's mood falls on both
+        alone.append(index_speed(folder / "repo", helpers=0))
+        helped.append(index_speed(folder / "repo"))
     say("typing")
     index, path = with_long_file(read_index(folder / "repo"))
     return Indexing(
-        mb_per_s=Spread.of([speed.mb_per_s for speed in speeds]),
-        n_bytes=speeds[0].n_bytes,
+        mb_per_s=Spread.of([speed.mb_per_s for speed in alone]),
+        helped_mb_per_s=Spread.of([speed.mb_per_s for speed in helped]),
+        n_bytes=alone[0].n_bytes,
         tokens_mb_per_s=0.0,
         tokens_share=0.0,
         growth_bytes=grown.n_bytes,

@@ -63,9 +63,13 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexing:
-    """Reading a repository. `tokens_mb_per_s`: through the engine, texts sent; `tokens_share` of parsing and that."""
+    """Reading a repository. `mb_per_s`: on one core; `helped_mb_per_s`: as the server does it, with other processes.
+
+    `tokens_mb_per_s`: through the engine, texts sent; `tokens_share` of reading on one core and that.
+    """
 
     mb_per_s: Spread
+    helped_mb_per_s: Spread
     n_bytes: int
     tokens_mb_per_s: float
     tokens_share: float
@@ -126,7 +130,7 @@ class Basics:
             Goal(name="request while prefilling, p99 ms", measured=s.request.p99_ms, limit=20),
             Goal(name="didChange while prefilling, p99 ms", measured=s.did_change.p99_ms, limit=10),
             Goal(name="cancel to engine free, ms", measured=self.cancel.ms.median, limit=150),
-            Goal(name="index, MB/s", measured=i.mb_per_s.median, limit=3, at_least=True),
+            Goal(name="index on one core, MB/s", measured=i.mb_per_s.median, limit=3, at_least=True),
             Goal(name="keystroke, p99 ms", measured=i.key.p99_ms, limit=10),
             Goal(name="server process, MB", measured=s.rss_mb, limit=150),
             Goal(name="initialize, ms from the start", measured=s.initialize_from_start_ms.median, limit=1500),

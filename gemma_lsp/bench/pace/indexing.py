@@ -77,13 +77,16 @@ class Latency:
     max_ms: float
 
 
-def index_speed(root: Path, *, clock: Clock = time.perf_counter) -> IndexSpeed:
-    """Reads and indexes a folder as the server does at its start. Raises `NothingToIndex`."""
+def index_speed(root: Path, *, helpers: int | None = None, clock: Clock = time.perf_counter) -> IndexSpeed:
+    """Reads and indexes a folder as the server does at its start, or with so many helping processes.
+
+    Raises `NothingToIndex`.
+    """
     gc.collect()
     before, start = _resident_bytes(), clock()
     snapshot = _snapshot(root)
     middle = clock()
-    index = build(snapshot)
+    index = build(snapshot, helpers=helpers)
     index.definitions("")  # makes the tables that a layout asks for
     index.references("")
     end = clock()

@@ -90,7 +90,8 @@ def print_basics(out: Console, found: Basics) -> None:
     console.print_table(out, ("goal", "wanted", "measured", ""), goals, right=("wanted", "measured"))
     indexing = found.indexing
     out.print(
-        f"\ntokenising {indexing.tokens_mb_per_s:.1f} MB/s, {indexing.tokens_share:.0%} of the time of both; "
+        f"\nindex {indexing.helped_mb_per_s.median:.1f} MB/s with other processes; "
+        f"tokenising {indexing.tokens_mb_per_s:.1f} MB/s, {indexing.tokens_share:.0%} of the time of both; "
         f"{indexing.growth_mb:,.0f} MB more memory on {indexing.growth_bytes / 1e6:,.1f} MB of source; "
         f"an idle engine answers a tiny request in {found.cancel.tiny_ms.median:.0f} ms",
         soft_wrap=True,
