@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
-from gemma_lsp.syntax.grammar import statement_lines
+from gemma_lsp.syntax.grammar import statement_lines_of
 from gemma_lsp.syntax.types import Chunk, ChunkKind, Symbol, SymbolKind
 from gemma_lsp.text import Span, Text
 
@@ -25,33 +26,40 @@ _FILLED = re.compile(r"\S")
 
 
 class _Cut(NamedTuple):
-    """A new chunk begins at this line. Of several at one line the last in order counts."""
+    """A new chunk begins at this line. Of several at one line the last in order counts: what begins there counts more
+    than what ends, and the outermost end more than inner ones.
+    """
 
     line: int
+    begins: bool
+    depth: int  # of what ends, negative: -1 in a class of the module
     kind: ChunkKind
     symbol: str
 
-    def order(self) -> tuple[int, bool, int]:
-        """What begins here counts more than what ends, and the outermost end more than inner ones."""
-        is_start = self.kind not in (ChunkKind.HEAD, ChunkKind.STATEMENTS)
-        return (self.line, is_start, -self.symbol.count(".") - bool(self.symbol))
+
+_ORDER = itemgetter(0, 1, 2)
+_HEAD = _Cut(0, False, 0, ChunkKind.HEAD, "")
 
 
 def python_runs(text: Text, symbols: Sequence[Symbol]) -> tuple[Chunk, ...]:
     """The chunks of a Python file or of a piece of one, however long. What stands first is a head, or a definition."""
-    cuts = _without_blank_runs(text, sorted(_definition_cuts(text, symbols), key=_Cut.order))
+    cuts = _without_blank_runs(text, sorted(_definition_cuts(text, symbols), key=_ORDER))
     runs = ((cut, _lines_span(text, cut.line, end)) for cut, end in _until_next(text, cuts))
     return tuple(Chunk(kind=cut.kind, symbol=cut.symbol, span=span) for cut, span in runs if len(span))
 
 
-def split_long(text: Text, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """The chunks, long ones cut before statements."""
+StatementLines = Callable[[Span], Mapping[int, int]]
+"""Of some lines of a text those on which a statement begins, counted from the first, with its column in bytes."""
+
+
+def split_long(text: Text, chunks: Iterable[Chunk], lines_of: StatementLines | None = None) -> Iterator[Chunk]:
+    """The chunks, long ones cut before statements: as `lines_of` says, or else the chunk is parsed for them."""
     for chunk in chunks:
         if len(chunk.span) <= LONG_CHUNK:
             yield chunk
             continue
-        start = chunk.span.start
-        for end in long_cuts(text.slice(chunk.span)):
+        content, start = text.slice(chunk.span), chunk.span.start
+        for end in long_cuts(content) if lines_of is None else _cuts(content, lines_of(chunk.span)):
             yield Chunk(kind=chunk.kind, symbol=chunk.symbol, span=Span(start, chunk.span.start + end))
             start = chunk.span.start + end
 
@@ -74,34 +82,36 @@ def prose_chunks(text: Text) -> tuple[Chunk, ...]:
 
 def _definition_cuts(text: Text, symbols: Sequence[Symbol]) -> Iterator[_Cut]:
     """Where a definition of the module or of a class begins, and where it ends."""
-    yield _Cut(0, ChunkKind.HEAD, "")
-    classes: dict[str, Symbol] = {}
+    yield _HEAD
+    lines = text.line_starts
+    classes: dict[str, _Class] = {}
     floor, before_end = 0, 0
     for symbol in symbols:
-        if symbol.kind is SymbolKind.VARIABLE:
+        name, kind, places = symbol.qualified, symbol.kind, symbol.places
+        around = name.rpartition(".")[0]
+        scope = classes.get(around)
+        if kind is SymbolKind.VARIABLE or (around and (scope is None or not scope.start <= places[0] < scope.end)):
             continue
-        scope = classes.get(symbol.qualified.rpartition(".")[0])
-        if not _is_member(text, symbol, scope):
+        start = bisect_right(lines, places[0]) - 1
+        column = places[0] - lines[start]
+        if column != (scope.column if scope else 0) or (column and text.content[lines[start] : places[0]].strip()):
             continue
-        start, end = text.line_at(symbol.span.start), text.line_at(symbol.span.end) + 1
+        end = bisect_right(lines, places[1])
         floor = before_end if before_end <= start else floor
-        yield _Cut(_comments_above(text, start, floor), _kind(symbol), symbol.qualified)
-        yield _Cut(_filled_line(text, end), ChunkKind.STATEMENTS, scope.qualified if scope else "")
-        if symbol.kind is SymbolKind.CLASS:
-            classes[symbol.qualified] = symbol
+        yield _Cut(_comments_above(text, start, floor), True, -name.count(".") - 1, _kind(symbol), name)
+        depth = -around.count(".") - 1 if around else 0
+        yield _Cut(_filled_line(text, end), False, depth, ChunkKind.STATEMENTS, around)
+        if kind is SymbolKind.CLASS:
+            classes[name] = _Class(places[0], places[1], _column(text, places[6]))
         floor, before_end = start + 1, end
 
 
-def _is_member(text: Text, symbol: Symbol, scope: Symbol | None) -> bool:
-    """Whether the definition stands directly in the module, or directly in a class that is cut itself."""
-    column = _column(text, symbol.span.start)
-    if text.content[symbol.span.start - column : symbol.span.start].strip():
-        return False
-    if "." not in symbol.qualified:
-        return column == 0
-    if scope is None or not scope.span.start <= symbol.span.start < scope.span.end:
-        return False
-    return column == _column(text, scope.body.start)
+class _Class(NamedTuple):
+    """A class that is cut itself: where it stands, and the column of its members."""
+
+    start: int
+    end: int
+    column: int
 
 
 def _column(text: Text, offset: int) -> int:
@@ -147,11 +157,11 @@ def _without_blank_runs(text: Text, cuts: list[_Cut]) -> list[_Cut]:
         if kept and content[starts[cut.line] : starts[end]].isspace():
             continue
         kept.append(cut)
-    return kept or [_Cut(0, ChunkKind.HEAD, "")]
+    return kept or [_HEAD]
 
 
 def _until_next(text: Text, cuts: list[_Cut]) -> Iterator[tuple[_Cut, int]]:
-    first = _Cut(0, cuts[0].kind, cuts[0].symbol)  # leading blank lines go with the first chunk
+    first = _Cut(0, False, 0, cuts[0].kind, cuts[0].symbol)  # leading blank lines go with the first chunk
     starts = [first, *cuts[1:]]
     for at, cut in enumerate(starts):
         yield cut, starts[at + 1].line if at + 1 < len(starts) else _n_lines(text)
@@ -160,8 +170,12 @@ def _until_next(text: Text, cuts: list[_Cut]) -> Iterator[tuple[_Cut, int]]:
 @lru_cache(maxsize=16)
 def long_cuts(content: str) -> tuple[int, ...]:
     """Where the pieces of a long chunk end. It is parsed once more: trees are not kept."""
-    text, columns = Text(content), statement_lines(content)
-    ends, start, n_lines = [], 0, _n_lines(Text(content))
+    return _cuts(content, statement_lines_of(content))
+
+
+def _cuts(content: str, columns: Mapping[int, int]) -> tuple[int, ...]:
+    text = Text(content)
+    ends, start, n_lines = [], 0, _n_lines(text)
     while len(_lines_span(text, start, n_lines)) > LONG_CHUNK:
         stop = _best_stop(text, start, n_lines, columns)
         if stop == n_lines:

@@ -31,7 +31,7 @@ def innermost(parsed: ParsedFile, offset: int) -> Symbol | None:
     """The innermost class or function around an offset; one that ends exactly there counts."""
     found = None
     for symbol in parsed.symbols:
-        if symbol.span.start > offset:
+        if symbol.start > offset:
             break
         if symbol.kind is not SymbolKind.VARIABLE and offset <= symbol.span.end:
             found = symbol
@@ -138,7 +138,7 @@ def _enclosing(parsed: ParsedFile, offset: int, indent: int) -> Symbol | None:
     for symbol in parsed.symbols:
         if symbol.kind is SymbolKind.VARIABLE or symbol.span.end > offset or symbol.signature.end > offset:
             continue
-        if found is not None and symbol.span.start <= found.span.start:
+        if found is not None and symbol.start <= found.span.start:
             continue
         column = text.position(symbol.signature.start).column
         if column < indent and _is_blank(text, symbol.span.end, offset):

@@ -63,12 +63,12 @@ def of_members(facts: Facts, length: int) -> Facts:
     """The facts without the first `length` code points: the line of a class that was put before its members."""
     places = facts.references
     first = next((at for at, end in enumerate(places.ends) if end > length), len(places.ends))
-    scope = next((s for s in facts.symbols if s.span.start < length), None)
+    scope = next((s for s in facts.symbols if s.start < length), None)
     runs = [run for run in facts.runs if run.span.end > length]
     return replace(
         facts,
         length=facts.length - length,
-        symbols=tuple(moved_symbol(s, -length) for s in facts.symbols if s.span.start >= length),
+        symbols=tuple(moved_symbol(s, -length) for s in facts.symbols if s.start >= length),
         references=places.moved(-length, first),
         imports=tuple(moved_import(i, -length) for i in facts.imports if i.span.start >= length),
         errors=tuple(Span(max(0, e.start - length), max(0, e.end - length)) for e in facts.errors),
@@ -88,7 +88,8 @@ def class_of(head: Facts, members: Sequence[Facts]) -> tuple[Facts, ...]:
     at = next(at for at, s in enumerate(head.symbols) if s.kind is SymbolKind.CLASS)
     scope = head.symbols[at]
     start = scope.body.start if head.runs and len(scope.body) else head.length + (first.start if first else 0)
-    whole = replace(scope, span=Span(scope.span.start, end), body=Span(min(start, end), end))
+    places = scope.places
+    whole = scope._replace(places=(places[0], end, *places[2:6], min(start, end), end, *places[8:]))
     runs = _one_head(head.runs)
     symbols = (*head.symbols[:at], whole, *head.symbols[at + 1 :])
     inner = (_before_others(member, scope.qualified) for member in members[:-1])
@@ -127,18 +128,7 @@ def moved_import(found: Import, by: int) -> Import:
 
 def moved_symbol(symbol: Symbol, by: int) -> Symbol:
     """The symbol further on, or back."""
-    if not by:
-        return symbol
-    return Symbol(
-        name=symbol.name,
-        qualified=symbol.qualified,
-        kind=symbol.kind,
-        span=moved(symbol.span, by),
-        name_span=moved(symbol.name_span, by),
-        signature=moved(symbol.signature, by),
-        body=moved(symbol.body, by),
-        docstring=moved(symbol.docstring, by) if symbol.docstring else None,
-    )
+    return symbol._replace(places=tuple([at + by for at in symbol.places])) if by else symbol
 
 
 def _clipped(symbol: Symbol, length: int) -> Span:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from tree_sitter import Tree
+
 from gemma_lsp.syntax import grammar
 from gemma_lsp.syntax.chunks import split_long
 from gemma_lsp.syntax.facts import Facts, class_of, facts_of, of_members
@@ -17,7 +19,7 @@ from gemma_lsp.syntax.pieces import LONG_CLASS, class_name, compared_starts, mem
 from gemma_lsp.syntax.row import Row, closed, is_open
 from gemma_lsp.syntax.source import Source
 from gemma_lsp.syntax.types import SymbolKind
-from gemma_lsp.text import Text
+from gemma_lsp.text import Span, Text
 from gemma_lsp.text.common import common_ends
 
 ReadBehind = Callable[[str, str], Facts]  # of a text with another put before it, what stands in the text
@@ -33,7 +35,12 @@ def pieces_of(text: Text) -> tuple[Facts, ...]:
     if tree.root_node.has_error:
         return tuple(OpenText().update(text))
     facts = facts_of(source, tree)
-    return (replace(facts, runs=tuple(split_long(text, facts.runs))),)
+    lines_of = partial(_statement_lines, source, tree)
+    return (replace(facts, runs=tuple(split_long(text, facts.runs, lines_of))),)
+
+
+def _statement_lines(source: Source, tree: Tree, span: Span) -> dict[int, int]:
+    return grammar.statement_lines(source.data, tree.root_node, source.byte(span.start), source.byte(span.end))
 
 
 class OpenText:

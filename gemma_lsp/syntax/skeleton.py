@@ -25,8 +25,8 @@ def skeleton(parsed: ParsedFile) -> tuple[str, ...]:
     """
     by_chunk: list[list[Symbol]] = [[] for _ in parsed.chunks]
     at = 0
-    for symbol in sorted(parsed.symbols, key=lambda symbol: symbol.span.start):
-        while at < len(parsed.chunks) and parsed.chunks[at].span.end <= symbol.span.start:
+    for symbol in sorted(parsed.symbols, key=lambda symbol: symbol.start):
+        while at < len(parsed.chunks) and parsed.chunks[at].span.end <= symbol.start:
             at += 1
         if at < len(parsed.chunks):
             by_chunk[at].append(symbol)
@@ -66,7 +66,7 @@ def _short_form(parsed: ParsedFile, chunk: Chunk, symbols: list[Symbol]) -> str:
 def _definition_form(parsed: ParsedFile, symbol: Symbol, column: int) -> str:
     """Decorators, signature, the docstring's first line, and `...` for a body."""
     indent = " " * column
-    decorators = parsed.text.slice(Span(symbol.span.start, symbol.signature.start))
+    decorators = parsed.text.slice(Span(symbol.start, symbol.signature.start))
     lines = [indent + _one_line(part) for part in re.split(r"\n(?=\s*@)", decorators) if part.strip()]
     lines.append(indent + _one_line(parsed.text.slice(symbol.signature)))
     summary = _summary(parsed, symbol.docstring)
@@ -95,20 +95,20 @@ def _statements_form(parsed: ParsedFile, chunk: Chunk, symbols: list[Symbol]) ->
         if not any(around.contains(span.start) for around in inside):
             parts.append((span.start, _shortened(_one_line(parsed.text.slice(span))) + "\n"))
     for symbol in symbols:
-        if any(around.contains(symbol.span.start) for around in inside if around != symbol.span):
+        if any(around.contains(symbol.start) for around in inside if around != symbol.span):
             continue
         if symbol.kind is SymbolKind.VARIABLE:
             form = " " * column + _shortened(_one_line(parsed.text.slice(symbol.span))) + "\n"
         else:
             form = _definition_form(parsed, symbol, column)
-        parts.append((symbol.span.start, form))
+        parts.append((symbol.start, form))
     return "".join(form for _, form in sorted(parts))
 
 
 def _function_spans(parsed: ParsedFile, chunk: Chunk) -> list[Span]:
     """Functions that begin in a chunk: what stands inside them is their body."""
     functions = (symbol for symbol in parsed.symbols if symbol.kind in (SymbolKind.FUNCTION, SymbolKind.METHOD))
-    return [symbol.span for symbol in functions if chunk.span.contains(symbol.span.start)]
+    return [symbol.span for symbol in functions if chunk.span.contains(symbol.start)]
 
 
 def _has_members(parsed: ParsedFile, scope: Symbol) -> bool:
@@ -117,7 +117,7 @@ def _has_members(parsed: ParsedFile, scope: Symbol) -> bool:
 
 
 def _column(parsed: ParsedFile, symbol: Symbol) -> int:
-    return parsed.text.position(symbol.span.start).column
+    return parsed.text.position(symbol.start).column
 
 
 def _summary(parsed: ParsedFile, docstring: Span | None) -> str:

@@ -34,6 +34,22 @@ class Source:
         """`offset` of many."""
         return at if self.ascii else array("I", map(self.code_points.__getitem__, at))
 
+    def places(self, at: tuple[int, ...]) -> tuple[int, ...]:
+        """`offset` of a few."""
+        return at if self.ascii else tuple(map(self.code_points.__getitem__, at))
+
+    def between(self, start: int, end: int) -> str:
+        """The text from one byte to another."""
+        return self.text.content[start:end] if self.ascii else self.data[start:end].decode("utf-8", "surrogatepass")
+
+    def line_start(self, byte: int) -> int:
+        """The first byte of the line that a byte stands on."""
+        return self.data.rfind(b"\n", 0, byte) + 1
+
+    def byte(self, offset: int) -> int:
+        """The byte that a code point begins at."""
+        return offset if self.ascii else len(self.text.content[:offset].encode("utf-8", "surrogatepass"))
+
     def span(self, node: Node) -> Span:
         """The node's code points."""
         return Span(self.offset(node.start_byte), self.offset(node.end_byte))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import compress
-from operator import attrgetter
+from operator import attrgetter, itemgetter, le
+from typing import NamedTuple
 
 from tree_sitter import Node
 
@@ -17,6 +19,7 @@ from gemma_lsp.text import Span
 
 Captured = dict[str, list[Node]]
 _start, _end = attrgetter("start_byte"), attrgetter("end_byte")
+_MAY_BE_STRING = re.compile(rb"""\s*(#|[bBfFrRuU]{0,2}["'])""")
 
 
 def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
@@ -25,34 +28,68 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
     events = [(node.start_byte, node, True) for node in classes]
     events += [(node.start_byte, node, True) for node in found.get("function", [])]
     events += [(node.start_byte, node, False) for node in found.get("variable", [])]
-    events.sort(key=lambda event: event[0])
+    events.sort(key=itemgetter(0))
     class_starts = {node.start_byte for node in classes}
     decorated = _decorated_starts(found)
-    statements = _Statements(found.get("assigned", []))
-    open_scopes: list[tuple[int, Symbol]] = []  # end byte and symbol of each definition around
+    scope = _Scope(len(source.data) + 1, None, 0, 0)
+    around: list[_Scope] = []  # the scopes around this one
     seen: set[str] = set()
     symbols: list[Symbol] = []
     for start, node, is_definition in events:
-        while open_scopes and open_scopes[-1][0] <= start:
-            open_scopes.pop()
-        parent = open_scopes[-1][1] if open_scopes else None
-        if not is_definition:
-            variable = _variable(source, node, parent, statements)
-            if variable.qualified not in seen:
+        while scope.end <= start:
+            scope = around.pop()
+        if is_definition:
+            block = node.child_by_field_name("body")
+            is_class = start in class_starts
+            symbol = _definition(source, node, block, scope.symbol, is_class, decorated.get(start, start))
+            if symbol is not None:
+                symbols.append(symbol)
+                around.append(scope)
+                scope = _scope(source, node, block, symbol, is_class)
+        elif scope.body is not None and _is_directly_in(scope, node, source):
+            variable = _variable(source, node, scope.symbol)
+            if variable is not None and variable.qualified not in seen:
                 seen.add(variable.qualified)
                 symbols.append(variable)
-            continue
-        symbol = _definition(source, node, parent, start in class_starts, decorated.get(start, start))
-        if symbol is not None:
-            symbols.append(symbol)
-            open_scopes.append((node.end_byte, symbol))
     return tuple(symbols)
+
+
+class _Scope(NamedTuple):
+    """The module, a class or a function. Bytes; `body` is None where variables are of no interest."""
+
+    end: int
+    symbol: Symbol | None
+    body: int | None
+    column: int | None  # of what stands directly in the body, where that is plain
+
+
+def _scope(source: Source, node: Node, block: Node | None, symbol: Symbol, is_class: bool) -> _Scope:
+    if block is None or not is_class:
+        return _Scope(node.end_byte, symbol, None, None)
+    body = block.start_byte
+    is_comment = source.data.startswith(b"#", body)  # it may stand at any column
+    return _Scope(node.end_byte, symbol, body, None if is_comment else body - source.line_start(body))
+
+
+def _is_directly_in(scope: _Scope, statement: Node, source: Source) -> bool:
+    """Whether a statement belongs to a module or class and not to an `if` or a loop in it."""
+    start = statement.start_byte
+    line = source.line_start(start)
+    if scope.column is not None and not source.data[line:start].strip():
+        return start - line == scope.column
+    parent = statement.parent  # looked for from the root down: slow
+    if parent is None or scope.symbol is None:
+        return parent is not None and parent.type == "module"
+    return parent.type == "block" and parent.start_byte == scope.body
 
 
 def find_references(source: Source, found: Captured) -> Places:
     """The uses of names in source order."""
-    names = sorted(found.get("name", []), key=_start)
+    names = found.get("name", [])
     starts = list(map(_start, names))
+    if not all(map(le, starts, starts[1:])):
+        names = sorted(names, key=_start)
+        starts.sort()
     bound = set(map(_start, found.get("bound", [])))
     calls = set(map(_start, found.get("call", [])))
     for statement in found.get("import", []):
@@ -74,7 +111,12 @@ def find_imports(source: Source, found: Captured) -> tuple[Import, ...]:
 
 def docstring_of(source: Source, block: Node | None) -> Span | None:
     """The string that is a block's first statement."""
-    if block is None or not block.named_child_count:
+    string = _docstring_node(source, block)
+    return source.span(string) if string is not None else None
+
+
+def _docstring_node(source: Source, block: Node | None) -> Node | None:
+    if block is None or not _MAY_BE_STRING.match(source.data, block.start_byte) or not block.named_child_count:
         return None
     child: Node | None = block.named_child(0)
     while child is not None and child.type == "comment":
@@ -82,20 +124,7 @@ def docstring_of(source: Source, block: Node | None) -> Span | None:
     if child is None or child.type != "expression_statement" or child.named_child_count != 1:
         return None
     string = child.named_child(0)
-    is_string = string is not None and string.type in ("string", "concatenated_string")
-    return source.span(string) if string is not None and is_string else None
-
-
-class _Statements:
-    """The statement around each assigned variable."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self._nodes = sorted(nodes, key=_start)
-        self._starts = [node.start_byte for node in self._nodes]
-
-    def around(self, node: Node) -> Node:
-        at = bisect_right(self._starts, node.start_byte) - 1
-        return self._nodes[at] if at >= 0 and self._nodes[at].end_byte >= node.end_byte else node
+    return string if string is not None and string.type in ("string", "concatenated_string") else None
 
 
 def _decorated_starts(found: Captured) -> dict[int, int]:
@@ -107,40 +136,44 @@ def _decorated_starts(found: Captured) -> dict[int, int]:
     return starts
 
 
-def _variable(source: Source, node: Node, parent: Symbol | None, statements: _Statements) -> Symbol:
-    span, name_span = source.span(statements.around(node)), source.span(node)
-    name = source.text.slice(name_span)
-    line_end = source.text.content.find("\n", span.start, span.end)
-    return Symbol(
-        name=name,
-        qualified=f"{parent.qualified}.{name}" if parent else name,
-        kind=SymbolKind.VARIABLE,
-        span=span,
-        name_span=name_span,
-        signature=Span(span.start, line_end if line_end >= 0 else span.end),
-        body=Span(span.end, span.end),
-    )
-
-
-def _definition(source: Source, node: Node, parent: Symbol | None, is_class: bool, first_byte: int) -> Symbol | None:
-    name_node = node.child_by_field_name("name")
-    if name_node is None or name_node.start_byte == name_node.end_byte:
+def _variable(source: Source, statement: Node, parent: Symbol | None) -> Symbol | None:
+    assigned: Node | None = statement
+    if statement.type == "expression_statement":
+        assigned = next((child for child in statement.named_children if child.type == "assignment"), None)
+    left = assigned.child_by_field_name("left") if assigned is not None else None
+    node = left.named_child(0) if left is not None and left.type == "type" else left  # one of an alias, or of a name
+    if node is None:
         return None
-    block = node.child_by_field_name("body")
-    name_span, whole = source.span(name_node), source.span(node)
-    name = source.text.slice(name_span)
+    start, end = statement.start_byte, statement.end_byte
+    name_start, name_end = node.start_byte, node.end_byte
+    line_end = source.data.find(b"\n", start, end)
+    name = source.between(name_start, name_end)
+    places = (start, end, name_start, name_end, start, line_end if line_end >= 0 else end, end, end)
+    return _symbol(name, parent, SymbolKind.VARIABLE, source.places(places))
+
+
+def _definition(
+    source: Source, node: Node, block: Node | None, parent: Symbol | None, is_class: bool, first_byte: int
+) -> Symbol | None:
+    name_node = node.child_by_field_name("name")
+    if name_node is None:
+        return None
+    name_start, name_end = name_node.start_byte, name_node.end_byte
+    if name_start == name_end:
+        return None
+    end = node.end_byte
+    body = (block.start_byte, block.end_byte) if block is not None else (end, end)
+    places: tuple[int, ...] = (first_byte, end, name_start, name_end, node.start_byte, _colon_end(node, block), *body)
+    string = _docstring_node(source, block)
+    if string is not None:
+        places = (*places, string.start_byte, string.end_byte)
     in_class = parent is not None and parent.kind is SymbolKind.CLASS
-    function = SymbolKind.METHOD if in_class else SymbolKind.FUNCTION
-    return Symbol(
-        name=name,
-        qualified=f"{parent.qualified}.{name}" if parent else name,
-        kind=SymbolKind.CLASS if is_class else function,
-        span=Span(source.offset(first_byte), whole.end),
-        name_span=name_span,
-        signature=Span(whole.start, source.offset(_colon_end(node, block))),
-        body=source.span(block) if block is not None else Span(whole.end, whole.end),
-        docstring=docstring_of(source, block),
-    )
+    kind = SymbolKind.CLASS if is_class else SymbolKind.METHOD if in_class else SymbolKind.FUNCTION
+    return _symbol(source.between(name_start, name_end), parent, kind, source.places(places))
+
+
+def _symbol(name: str, parent: Symbol | None, kind: SymbolKind, places: tuple[int, ...]) -> Symbol:
+    return Symbol(name, f"{parent.qualified}.{name}" if parent else name, kind, places)
 
 
 def _colon_end(node: Node, block: Node | None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from gemma_lsp.text import Span, Text
 
@@ -41,18 +42,46 @@ class SymbolKind(StrEnum):
     VARIABLE = "variable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Symbol:
-    """A definition: `span` is the whole of it with its decorators, `body` what stands after the signature."""
+class Symbol(NamedTuple):
+    """A definition. Its places are kept as numbers: a repository has many symbols, and five spans each would cost more
+    than finding them.
+    """
 
     name: str
     qualified: str
     kind: SymbolKind
-    span: Span
-    name_span: Span
-    signature: Span  # from `def` or `class` to the colon, both included; for a variable its line
-    body: Span  # the indented block, docstring included; empty for a variable
-    docstring: Span | None = None
+    places: tuple[int, ...]
+    """Starts and ends: of the whole, the name, the signature and the body, and of the docstring if there is one."""
+
+    @property
+    def start(self) -> int:
+        """Where the whole of it begins."""
+        return self.places[0]
+
+    @property
+    def span(self) -> Span:
+        """The whole of it, with its decorators."""
+        return Span(*self.places[0:2])
+
+    @property
+    def name_span(self) -> Span:
+        """Its name, where it is defined."""
+        return Span(*self.places[2:4])
+
+    @property
+    def signature(self) -> Span:
+        """From `def` or `class` to the colon, both included; for a variable its line."""
+        return Span(*self.places[4:6])
+
+    @property
+    def body(self) -> Span:
+        """What stands after the signature: the indented block, docstring included; empty for a variable."""
+        return Span(*self.places[6:8])
+
+    @property
+    def docstring(self) -> Span | None:
+        """The string that the body begins with."""
+        return Span(*self.places[8:10]) if len(self.places) > 8 else None
 
 
 @dataclass(frozen=True, slots=True)

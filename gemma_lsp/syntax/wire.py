@@ -7,7 +7,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import IO, Any
 
-from gemma_lsp.syntax.types import Chunk, Import, Symbol
+from gemma_lsp.syntax.types import Chunk, Import
 from gemma_lsp.text import Span
 
 FAILURES = (OSError, EOFError, pickle.UnpicklingError, ValueError, AttributeError, ImportError, IndexError)
@@ -36,10 +36,6 @@ def _reduced(
     return lambda it: (made, get(it))
 
 
-def _symbol(*fields: Any) -> Symbol:
-    return Symbol(**dict(zip(Symbol.__slots__, fields, strict=True)))
-
-
 def _chunk(*fields: Any) -> Chunk:
     return Chunk(**dict(zip(Chunk.__slots__, fields, strict=True)))
 
@@ -47,6 +43,5 @@ def _chunk(*fields: Any) -> Chunk:
 _REDUCED = {
     Span: _reduced(Span, *Span.__slots__),
     Import: _reduced(Import, *Import.__slots__),
-    Symbol: _reduced(_symbol, *Symbol.__slots__),
     Chunk: _reduced(_chunk, *Chunk.__slots__),
 }
