@@ -42,6 +42,11 @@ class Phase(StrEnum):
     PAUSED = "paused"
     FAILED = "failed"
 
+    @property
+    def settled(self) -> bool:
+        """Whether the prompt is as resident as it will be for now."""
+        return self in (Phase.READY, Phase.PAUSED, Phase.FAILED)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -59,7 +64,8 @@ class Workspace:
         self.name = name
         self.key = str(root) if root else f"loose documents of {id(self)}"  # the engine's name for the trunk
         self.settings = settings
-        self.phase = Phase.NEW
+        self._phase = Phase.NEW
+        self.settled = asyncio.Event()  # set while nobody is about to read the prompt, for good once it is closed
         self.error = ""
         self.warmed_tokens = 0
         self.progress: Progress | None = None  # while the prompt is being read
@@ -74,6 +80,19 @@ class Workspace:
         self._open: dict[str, Text] = {}
         self._recent: list[str] = []
         self._parser = Parser()
+
+    @property
+    def phase(self) -> Phase:
+        """What the upkeep of the prompt is busy with; `settled` goes with it."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        if phase.settled:
+            self.settled.set()
+        else:
+            self.settled.clear()
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
@@ -172,6 +191,7 @@ class Workspace:
 
     def forget(self) -> None:
         """The folder was closed: lets go of what was read, because nobody looks for cycles in what was frozen."""
+        self.settled.set()
         self.drop_resident()
         self.snapshot = WorkspaceSnapshot(root=self.root, name=self.name)
         self.index = Index(self.snapshot, MappingProxyType({}))

@@ -22,8 +22,6 @@ from gemma_lsp.config.load import user_source
 from gemma_lsp.features import questions
 from gemma_lsp.features.telling import BASE_MODEL_NOTE, Explanation
 
-_SETTLED = (Phase.READY, Phase.PAUSED, Phase.FAILED)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskOptions:
@@ -48,7 +46,7 @@ async def _ask(options: AskOptions) -> None:
             app.add_folder(options.root, options.root.name)
             await app.start()
             workspace = app.workspaces[0]
-            await host.until(lambda: workspace.phase in _SETTLED)
+            await host.until(lambda: workspace.phase.settled)
             if workspace.phase is Phase.FAILED:
                 raise EngineError(workspace.error)
             answer = await app.answer(workspace, lambda ctx: questions.ask(ctx, options.question, _say))

@@ -1,12 +1,13 @@
 """The model's findings as diagnostics: pulled where the client pulls, pushed where not. Event loop only.
 
-The model is asked when nobody has typed for a moment. A definition that was reviewed is not asked about again, so a
-report after an edit elsewhere costs nothing.
+The model is asked when the repository is resident and nobody has typed for a moment. A definition that was reviewed is
+not asked about again, so a report after an edit elsewhere costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 from lsprotocol import types
 
 from gemma_lsp.app import App
-from gemma_lsp.app.workspace import Place
+from gemma_lsp.app.workspace import Place, Workspace
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.engine.messages import Cost
@@ -113,6 +114,8 @@ class Reviews:
             document, place = self._session.app.documents.get(uri), self._session.app.place(uri)
             if document is None or place is None:
                 return None, []
+            if ask:
+                await self._until_resident(place.workspace)
             await asyncio.sleep(self._quiet_s)
             if self._session.app.documents.get(uri) is not document:
                 continue
@@ -127,6 +130,14 @@ class Reviews:
         if document is None or place is None or session.app.engine.model is None:
             return (document.version if document is not None else None), []
         return document.version, await self._findings(place, document.text, ask=False)
+
+    async def _until_resident(self, workspace: Workspace) -> None:
+        """A review that came first would hold up the reading of the repository, and be told without it."""
+        with contextlib.suppress(GemmaLspError):
+            await self._session.app.engine.ready()
+            ctx = self._session.app.context(workspace)
+            if ctx is not None and review_enabled(ctx):
+                await workspace.settled.wait()
 
     async def _findings(self, place: Place, text: Text, *, ask: bool) -> list[types.Diagnostic]:
         """An engine that fails finds nothing: it has been told of elsewhere."""

@@ -76,12 +76,20 @@ def write_files(root: Path, files: dict[str, str]) -> Path:
 
 async def started_in(client: RawClient, root: Path, options: Any = None, name: str = "", **capabilities: Any) -> Any:
     """A session on a folder, from initialize until the prompt is resident; the result of initialize."""
+    result = await initialized_in(client, root, options, name, **capabilities)
+    await ready(client)
+    return result
+
+
+async def initialized_in(
+    client: RawClient, root: Path, options: Any = None, name: str = "", **capabilities: Any
+) -> Any:
+    """The same, not waiting for the prompt."""
     params = {**INITIALIZE, "rootUri": root.as_uri(), "capabilities": capabilities, "initializationOptions": options}
     if name:
         params["clientInfo"] = {"name": name}
     result = await client.result("initialize", params)
     client.notify("initialized", {})
-    await ready(client)
     return result
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gemma_lsp.engine.messages import Finished, ModelInfo, Progress
+from gemma_lsp.prompt.segments import Prompt
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.support.sessions import (
     FILES,
     between,
+    initialized_in,
     open_file,
     quiet,
     replace_text,
@@ -24,6 +29,19 @@ CLAIM = {"quote": "return weight * 3", "what": "the surcharge is missing", "why"
 FINDING = json.dumps({"findings": [{**CLAIM, "confidence": 90}]})
 CORRECTED = "weight):\n    return weight * 3 + 1\n```"
 PULL = {"diagnostic": {}}
+
+
+class SlowReading(ScriptedEngine):
+    """Reads a repository for as long as the test says."""
+
+    def __init__(self, *answers: str, model: ModelInfo) -> None:
+        super().__init__(*answers, model=model)
+        self.reading, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+        self.reading.set()
+        await self.may_end.wait()
+        return await super().warm(workspace, prompt, on_progress)
 
 
 async def test_diagnostics_are_pulled(shop: Path) -> None:
@@ -47,6 +65,37 @@ async def test_diagnostics_are_pulled(shop: Path) -> None:
         assert moved["items"][0]["range"] == between((3, 4), (3, 21))
         assert len(engine.asked) == asked
         assert client.received("textDocument/publishDiagnostics") == []
+
+
+async def test_the_repository_is_read_before_it_is_reviewed(shop: Path) -> None:
+    """A pull that comes first waits for it, and is answered with it in the prompt; closing the folder ends the wait."""
+    engine = SlowReading(FINDING, CORRECTED, model=scripted_model("chat"))
+    async with quiet(engine) as client:
+        await initialized_in(client, shop, textDocument=PULL)
+        uri = open_file(client, shop / "shop/rates.py")
+        pull = client.begin("textDocument/diagnostic", {"textDocument": {"uri": uri}})
+        async with asyncio.timeout(20):
+            await engine.reading.wait()
+        await client.result("gemma-lsp/status")
+        assert engine.asked == []
+        engine.may_end.set()
+        assert len((await client.answer(pull))["result"]["items"]) == 1
+        assert any("def total" in segment.text for segment in engine.asked[0].prompt)
+
+
+async def test_a_folder_that_is_closed_is_not_waited_for(shop: Path) -> None:
+    """The pull is answered, though its repository will never have been read."""
+    engine = SlowReading(FINDING, model=scripted_model("chat"))
+    async with quiet(engine) as client:
+        await initialized_in(client, shop, textDocument=PULL)
+        uri = open_file(client, shop / "shop/rates.py")
+        pull = client.begin("textDocument/diagnostic", {"textDocument": {"uri": uri}})
+        async with asyncio.timeout(20):
+            await engine.reading.wait()
+        folder = {"uri": shop.as_uri(), "name": shop.name}
+        client.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": [folder]}})
+        engine.may_end.set()
+        assert "result" in await client.answer(pull)
 
 
 async def test_diagnostics_are_pushed_where_nobody_pulls(shop: Path) -> None:

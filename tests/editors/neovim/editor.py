@@ -177,6 +177,11 @@ def editor(
         nvim.close()
 
 
+def copy_of(fixture: str, folder: Path) -> Path:
+    """A sample repository, to be edited."""
+    return Path(shutil.copytree(ROOT / "fixtures" / fixture, folder / fixture))
+
+
 def copy_of_parcels(folder: Path) -> Path:
-    """The sample repository, to be edited."""
-    return Path(shutil.copytree(ROOT / "fixtures" / "parcels", folder / "parcels"))
+    """The one that most tests use."""
+    return copy_of("parcels", folder)

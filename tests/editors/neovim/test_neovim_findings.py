@@ -1,4 +1,4 @@
-"""Findings, fixes and thoughts in the real Neovim, from the real server with scripted words."""
+"""Findings, fixes and thoughts in the real Neovim, from the real server: with scripted words, and the model's own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.editors.install import NEOVIMS
-from tests.editors.neovim.editor import Editor, editor
+from tests.editors.neovim.editor import Editor, copy_of, editor
 from tests.editors.scripted_server import CLAIM, COMMAND, RIGHT, WORDS, WRONG
+from tests.editors.sums import SUMS_CLAIM, SUMS_LINE, SUMS_RIGHT
 from tests.support.sessions import FILES, write_files
 
 CHOOSE = """
@@ -30,6 +31,18 @@ def nvim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Editor]:
     with editor(request.param, shop, shop / "shop" / "rates.py", server=COMMAND, options=options, more=CHOOSE) as nvim:
         nvim.until_ready()
         nvim.keys("2G")
+        yield nvim
+        assert "Error" not in nvim.messages()
+
+
+@pytest.fixture(params=sorted(NEOVIMS))
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Editor]:
+    """The real server with the default model, on the line of a bug that it can find."""
+    sums = copy_of("sums", tmp_path)
+    options = {"diagnostics": {"enabled": "on"}}
+    with editor(request.param, sums, sums / "sums" / "operations.py", options=options, more=CHOOSE) as nvim:
+        nvim.until_ready()
+        nvim.keys(f"{SUMS_LINE}G")
         yield nvim
         assert "Error" not in nvim.messages()
 
@@ -76,6 +89,29 @@ def test_thoughts_are_folded(nvim: Editor) -> None:
     nvim.until_seen("Three or four?")
 
 
+def test_the_model_itself_fixes_a_bug(real: Editor) -> None:
+    """When asked; the fix is the model's own."""
+    choose(real, "Fix this bug")
+    confirm(real, SUMS_RIGHT, SUMS_LINE)
+
+
+def test_a_finding_of_the_model_itself_is_shown_and_dismissed(real: Editor) -> None:
+    """On the line with the bug and on no other; it stays away when the file is opened again."""
+    where = "return vim.tbl_map(function(one) return one.lnum + 1 end, vim.diagnostic.get(0))"
+    real.until(lambda: real.lua(where))
+    assert real.lua(where) == [SUMS_LINE]
+    real.lua("vim.diagnostic.open_float()")
+    real.until_seen(SUMS_CLAIM)
+    real.picture("model-finding")
+    choose(real, "Do not show this finding again")
+    real.until(lambda: findings(real) == [])
+    real.command("edit!")
+    real.keys(f"{SUMS_LINE}G")
+    choose(real, "Fix this bug")
+    confirm(real, SUMS_RIGHT, SUMS_LINE)
+    assert findings(real) == []
+
+
 def findings(nvim: Editor) -> list[str]:
     """What is shown in the current buffer, source and all."""
     code = "return vim.tbl_map(function(one) return one.source .. ': ' .. one.message end, vim.diagnostic.get(0))"
@@ -91,13 +127,13 @@ def choose(nvim: Editor, title: str) -> None:
     nvim.nvim.notify("nvim_exec_lua", "Choose()", [])
 
 
-def confirm(nvim: Editor) -> None:
+def confirm(nvim: Editor, right: str = RIGHT, line: int = 2) -> None:
     """0.12 asks before it applies an edit; 0.11 does not."""
     screen = nvim.nvim.screen
-    nvim.until(lambda: RIGHT in screen.text() or "Apply all changes?" in screen.text())
+    nvim.until(lambda: right in screen.text() or "Apply all changes?" in screen.text())
     if "Apply all changes?" in screen.text():
         nvim.picture("confirm")
         nvim.keys("y")
         nvim.until(lambda: "Applied changes" in screen.text())
         nvim.keys("<CR>")
-    nvim.until(lambda: RIGHT in nvim.lines()[1])
+    nvim.until(lambda: right in nvim.lines()[line - 1])

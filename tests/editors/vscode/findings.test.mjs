@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { Finding } from "./finding.mjs";
 import { LIMIT_MS, SCRIPTED, open } from "./workbench.mjs";
 
 const FILE = "shop/rates.py";
@@ -27,10 +28,12 @@ function prepare(repository) {
 
 describe("findings", { timeout: 5 * LIMIT_MS }, () => {
   let bench;
+  let finding;
 
   before(async () => {
     const settings = { "gemma-lsp.diagnostics.enabled": "on", "gemma-lsp.explain.thinking_tokens": 200 };
     bench = await open({ server: SCRIPTED, prepare, settings: { ...settings, "gemma-lsp.explain.max_tokens": 400 } });
+    finding = new Finding(bench, { file: FILE, line: 2, wrong: WRONG, right: RIGHT });
     await bench.openFile(FILE);
     await bench.goTo(2);
   });
@@ -39,27 +42,22 @@ describe("findings", { timeout: 5 * LIMIT_MS }, () => {
 
   test("a bug that nobody found is fixed when asked: previewed, then applied", async () => {
     await bench.choose("Fix this bug");
-    await preview("fix-preview");
-    assert.ok((await bench.saved(FILE)).includes(RIGHT));
-    await bench.openFile(FILE);
-    await bench.keys("Control+z");
-    await bench.until(async () => (await bench.saved(FILE)).includes(WRONG), "the undone fix");
+    await finding.preview("fix-preview");
+    await finding.undo();
   });
 
   test("a finding is shown, and its fix is previewed and applied", async () => {
-    await toFinding();
+    await finding.goTo();
     await bench.keys("Control+Shift+m");
     await bench.page.locator(".markers-panel .monaco-list-row", { hasText: CLAIM }).first().waitFor();
     await bench.picture("finding");
     await bench.keys("Control+Shift+m");
     await bench.openFile(FILE);
-    await toFinding();
+    await finding.goTo();
     await bench.choose(`Fix: ${CLAIM}`);
-    await preview("finding-preview");
-    await bench.until(() => squiggle().count().then((n) => n === 0), "no squiggle");
-    await bench.openFile(FILE);
-    await bench.keys("Control+z");
-    await bench.until(async () => (await bench.saved(FILE)).includes(WRONG), "the undone fix");
+    await finding.preview("finding-preview");
+    await finding.untilGone();
+    await finding.undo();
   });
 
   test("thoughts are folded", async () => {
@@ -78,39 +76,13 @@ describe("findings", { timeout: 5 * LIMIT_MS }, () => {
 
   test("a finding is dismissed for good", async () => {
     await bench.openFile(FILE);
-    await toFinding();
-    await bench.until(async () => {
-      await bench.choose("Do not show this finding again"); // again: a busy window loses a click
-      return squiggle().first().waitFor({ state: "detached", timeout: 30_000 }).then(() => true, () => false);
-    }, "no squiggle");
+    await finding.dismiss();
     await bench.command("gemma-lsp: Restart the Server");
     await bench.untilReady();
     await bench.goTo(2);
     await bench.choose("Explain this bug");
     await bench.untilPanel("section[data-state=done]");
-    assert.equal(await squiggle().count(), 0);
+    assert.equal(await finding.squiggle().count(), 0);
     assert.deepEqual(await bench.notifications(), []);
   });
-
-  /** VS Code offers what belongs to a finding where the cursor touches it. */
-  async function toFinding() {
-    await bench.goTo(2);
-    await bench.keys("Home");
-    await squiggle().first().waitFor({ timeout: LIMIT_MS });
-  }
-
-  function squiggle() {
-    return bench.page.locator(".editor-instance .squiggly-info, .editor-instance .squiggly-warning, .editor-instance .squiggly-hint");
-  }
-
-  /** VS Code's refactor preview: seen, and then applied. */
-  async function preview(picture) {
-    const apply = bench.page.getByRole("button", { name: "Apply", exact: true }).first();
-    await apply.waitFor({ timeout: LIMIT_MS });
-    assert.ok(bench.read(FILE).includes(WRONG), "nothing has changed yet");
-    await bench.page.locator(".bulk-edit-panel .edit-checkbox").first().click();
-    await bench.picture(picture);
-    await apply.click();
-    await bench.until(async () => (await bench.text()).includes(RIGHT), "the fix in the editor");
-  }
 });
