@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gemma_lsp.base.programs import own_module
+from gemma_lsp.cli.bench.common import JsonReport, ModelFile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,10 +25,10 @@ def basics_command(
     against: Annotated[
         Path | None, typer.Option(metavar="DIR", exists=True, help="The folder of llama.cpp's llama-bench.")
     ] = None,
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=4096, help="Tokens of context.")] = 16384,
     runs: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 5,
-    json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything that was measured.")] = None,
+    json_to: JsonReport = None,
 ) -> None:
     """Measure speed side by side with llama.cpp's llama-bench, and what the server does meanwhile; takes minutes."""
     from gemma_lsp.bench.basics.run import run_basics

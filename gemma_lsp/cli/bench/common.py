@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from gemma_lsp.bench.driver import ScoringBackend
     from gemma_lsp.bench.session import Load, LoadOptions
+
+ModelFile = Annotated[str, typer.Option("--model", metavar="FILE", help="A GGUF file; else as the settings say.")]
+Sample = Annotated[int, typer.Option("--sample", min=0, help="So many of the tasks, drawn at random; 0: all.")]
+Seed = Annotated[int, typer.Option("--seed", help="Which ones are drawn.")]
+Together = Annotated[int, typer.Option("--together", min=1, max=32, help="Answers made at a time, in one batch.")]
+JsonKept = Annotated[
+    Path | None, typer.Option("--json", metavar="OUT", help="Everything; what is there already is not measured again.")
+]
+JsonReport = Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything that was measured.")]
+Picture = Annotated[Path | None, typer.Option("--plot", metavar="OUT.svg", help="A picture; needs the extra bench.")]
 
 
 def loader_for(model: str, repo: Path) -> Load:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemma_lsp.cli.bench.common import JsonKept, ModelFile, Sample, Seed
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,17 +29,15 @@ def complete_command(
     rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
     commits: Annotated[int, typer.Option(min=1, help="Commits at most.")] = 60,
     context: Annotated[str, typer.Option(help="With --repo: repo, file, wide, with commas.")] = "repo,file",
-    sample: Annotated[int, typer.Option(min=0, help="So many of the tasks, at random. 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+    sample: Sample = 0,
+    seed: Seed = 0,
     against: Annotated[
         Path | None,
         typer.Option(metavar="LLAMA_SERVER", exists=True, help="With --tasks: the program, or its folder."),
     ] = None,
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=1024, help="Tokens of context.")] = 4096,
-    json_to: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="Every answer; a run that was ended goes on from it.")
-    ] = None,
+    json_to: JsonKept = None,
 ) -> None:
     """Measure completions: gaps filled by product and bare model and tested, or the next lines of a git history."""
     from gemma_lsp.bench.complete.run import CompleteOptions, NextOptions, run_infill, run_next

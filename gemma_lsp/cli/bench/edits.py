@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemma_lsp.cli.bench.common import JsonReport, ModelFile, Picture
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,12 +19,12 @@ def edits_command(
     repo: Annotated[Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="A git repository.")] = Path(),
     sizes: Annotated[str, typer.Option(help="Tokens of context, with commas.")] = "2048,4096,8192,16384",
     runs: Annotated[int, typer.Option(min=1, help="How often each edit is made.")] = 2,
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     against: Annotated[
         Path | None, typer.Option(metavar="PATH", exists=True, help="llama.cpp's llama-server, or its folder.")
     ] = None,
-    json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each answer.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
+    json_to: JsonReport = None,
+    plot: Picture = None,
 ) -> None:
     """Edit a repository at 10, 50 and 90 % of the prompt: what does the next answer wait for, and after a restart?"""
     import tempfile

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gemma_lsp.cli.bench.common import JsonKept, ModelFile, Sample, Seed, Together
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,16 +26,14 @@ def explain_command(
         Path | None, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Or real fixes.")
     ] = None,
     rev: Annotated[list[str] | None, typer.Option(metavar="SHA", help="A commit that fixes something; again.")] = None,
-    sample: Annotated[int, typer.Option(min=0, help="So many of the tasks; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(help="Which ones are drawn.")] = 0,
+    sample: Sample = 0,
+    seed: Seed = 0,
     parts: Annotated[str, typer.Option(help="What is measured, with commas: fix, explain, raw.")] = "fix,explain,raw",
     again: Annotated[str, typer.Option(help="Parts of an earlier --json that are measured anew.")] = "",
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=2048, help="Tokens of context.")] = 4096,
-    together: Annotated[int, typer.Option(min=1, max=32, help="Answers made at a time, in one batch.")] = 8,
-    json_to: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="Everything; what is there already is kept.")
-    ] = None,
+    together: Together = 8,
+    json_to: JsonKept = None,
 ) -> None:
     """Measure fixes and explanations of known bugs beside a raw chat request; takes about a minute a task."""
     from gemma_lsp.bench.bugs.explain import ExplainOptions, run_explain

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gemma_lsp.cli.bench.common import loader_for, numbers, write_json
+from gemma_lsp.cli.bench.common import JsonReport, ModelFile, Picture, loader_for, numbers, write_json
 from gemma_lsp.cli.bench.traces import replay_trace
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def replay_command(
     repo: Annotated[Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="A git repository.")] = Path(),
     rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
     steps: Annotated[int, typer.Option(min=0, help="Commits at most; 0: only --facts.")] = 20,
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=1024, help="Tokens of context.")] = 8192,
     arms: Annotated[str, typer.Option(help="With commas; splice, both: of --facts.")] = "errata,recompute,stale",
     fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
@@ -44,8 +44,8 @@ def replay_command(
         Path | None,
         typer.Option(metavar="LLAMA_SERVER", exists=True, help="The same moments on llama.cpp's; program or folder."),
     ] = None,
-    json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each step.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="A picture; needs the extra bench.")] = None,
+    json_to: JsonReport = None,
+    plot: Picture = None,
 ) -> None:
     """Replay git history as editing: what does an answer after each commit wait for, and is it true?"""
     from gemma_lsp.bench.replay.plot import write_plot

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gemma_lsp.cli.bench.common import JsonKept, ModelFile, Sample, Seed, Together
 from gemma_lsp.cli.bench.explain import many_for
 
 if TYPE_CHECKING:
@@ -19,18 +20,16 @@ def review_command(
     tasks: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Buggy functions, JSON lines.")
     ] = None,
-    sample: Annotated[int, typer.Option(min=0, help="So many of the tasks; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(help="Which ones are drawn.")] = 0,
+    sample: Sample = 0,
+    seed: Seed = 0,
     stdlib: Annotated[bool, typer.Option("--stdlib", help="Also ten modules of Python's standard library.")] = False,
     modules: Annotated[str, typer.Option(metavar="NAMES", help="Other modules than those ten, with commas.")] = "",
     claims: Annotated[bool, typer.Option(help="What the model says, in both passes.")] = True,
     doubts: Annotated[bool, typer.Option(help="Also what the tokens' probabilities alone say.")] = True,
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=2048, help="Tokens of context.")] = 4096,
-    together: Annotated[int, typer.Option(min=1, max=32, help="Answers made at a time, in one batch.")] = 8,
-    json_to: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="Everything; what is there already is kept.")
-    ] = None,
+    together: Together = 8,
+    json_to: JsonKept = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="From now on decide by this whether findings are shown.")
     ] = False,

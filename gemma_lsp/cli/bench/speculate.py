@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemma_lsp.cli.bench.common import JsonReport, ModelFile
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
 
 def speculate_command(
     repo: Annotated[Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="A git repository.")] = Path(),
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     tasks: Annotated[int, typer.Option(min=1, help="Answers of each group.")] = 24,
     turns: Annotated[int, typer.Option(min=1, help="How often each answer is given both ways.")] = 2,
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=2048, help="Tokens of context.")] = 8192,
-    json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything, with each answer.")] = None,
+    json_to: JsonReport = None,
 ) -> None:
     """Guess tokens from the resident repository: how much faster is code that repeats it, and how much slower other?"""
     from gemma_lsp.bench.pace.speculate import SpeculateOptions, run_speculate
@@ -66,10 +68,10 @@ def print_speculated(out: Console, found: Speculated) -> None:
 
 def typing_command(
     repo: Annotated[Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="A git repository.")] = Path(),
-    model: Annotated[str, typer.Option(metavar="FILE", help="A GGUF file; else as the settings say.")] = "",
+    model: ModelFile = "",
     keys: Annotated[int, typer.Option(min=2, help="Keys that ask the model.")] = 60,
     n_ctx: Annotated[int, typer.Option("--n-ctx", min=2048, help="Tokens of context.")] = 11_264,
-    json_to: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="What was measured.")] = None,
+    json_to: JsonReport = None,
 ) -> None:
     """Type a function again: how long from a key to the first token, and to what is left of a suggestion?"""
     from gemma_lsp.bench.pace.typing import TypingOptions, run_typing
