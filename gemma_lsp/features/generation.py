@@ -96,7 +96,8 @@ async def generate(
 ) -> Outcome:
     """Asks the model; the answer is over as soon as the structure says so. Raises `EngineError`.
 
-    The first candidate is remembered, also where there is nothing to say. Cancelling the task stops the engine.
+    The first candidate is remembered, also where there is nothing to say, unless it was made without the repository.
+    Cancelling the task stops the engine.
     """
     elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
     lead = await asyncio.to_thread(certain_beginning, spot.parsed, spot.context, spot.offset)
@@ -131,7 +132,9 @@ async def generate(
     in_prose = spot.context.in_string or spot.context.in_comment
     unsure = not spot.invoked and answer.first_chance < habits.least_chance(settings, in_prose=in_prose)
     result = Remembered("", "unsure") if unsure else _result(answer, spot)
-    if ask.rank == 0 and (result.text or answer.reason != "deadline"):  # another time there may be enough of it
+    # Another time there may be enough of it, or the repository may say more.
+    lasts = not answer.cost.early and (result.text or answer.reason != "deadline")
+    if ask.rank == 0 and lasts:
         ctx.memory.completions.put(key_of(ctx, spot), result)
     if result.text:
         ctx.memory.completions.suggested(origin_of(ctx, spot), result.text)

@@ -49,7 +49,8 @@ async def hover(ctx: FeatureContext, path: str, offset: int) -> Described | None
         if known is not None:
             return Described(markdown=known, span=word, cost=None) if known else None
         paragraph, cost = await _asked(ctx, where, symbol)
-        ctx.memory.paragraphs.put(key, paragraph)
+        if ctx.resident.layout.entries:  # what was said before the repository was known may be said better
+            ctx.memory.paragraphs.put(key, paragraph)
     return Described(markdown=paragraph, span=word, cost=cost) if paragraph else None
 
 

@@ -73,6 +73,7 @@ class ScriptedEngine:
         self._model = model or scripted_model()
         self._piece = piece
         self.asked: list[Asked] = []
+        self.early = False  # whether it answers from the short prompt, as before the repository is read
         self.cancelled = 0
 
     @property
@@ -110,7 +111,7 @@ class ScriptedEngine:
                 yield Delta(id="1", text=piece)
             ended = True
             n_prompt = sum(await self.count(prompt))
-            cost = Cost(prompt=n_prompt, evaluated=n_prompt, generated=generated, total_ms=1.0)
+            cost = Cost(prompt=n_prompt, evaluated=n_prompt, generated=generated, total_ms=1.0, early=self.early)
             yield Finished(id="1", text=said, reason=reason, cost=cost)
         finally:
             self.cancelled += not ended

@@ -74,6 +74,16 @@ async def test_no_suggestion_is_remembered_too() -> None:
     assert len(engine.asked) == 1
 
 
+async def test_nothing_to_say_without_the_repository_is_asked_again() -> None:
+    """Once it is read there may be more to say."""
+    engine = ScriptedEngine("))\n", "sum(parcels)\n")
+    ctx = started(engine)
+    engine.early = True
+    assert (await asked_at(ctx)).reason == "trivial"
+    engine.early = False
+    assert (await asked_at(ctx)).items[0].text == "sum(parcels)"
+
+
 async def test_an_edit_elsewhere_asks_again() -> None:
     """What the repository says has changed, so a remembered answer may be wrong."""
     engine = ScriptedEngine("sum(parcels)\n", "fsum(parcels)\n")
