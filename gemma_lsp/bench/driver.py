@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.bench.splicing import Scratch, apply_splice_op
+from gemma_lsp.engine.audience import Listener
 from gemma_lsp.engine.backend import NoSlot, ShiftFailed, Shifting
 from gemma_lsp.engine.messages import Delta, Event, Finished, Generate, SegmentRef, Warm
-from gemma_lsp.engine.run import Listener, Run
+from gemma_lsp.engine.run import Run
 from gemma_lsp.engine.snapshots import Loaded
 from gemma_lsp.engine.texts import wanted_of
 from gemma_lsp.engine.trunk import Trunk

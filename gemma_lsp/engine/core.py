@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from gemma_lsp.base.errors import ENGINE_ERRORS, EngineError, GemmaLspError, ModelInvalid
+from gemma_lsp.engine.audience import Listener, Reply
 from gemma_lsp.engine.backend import Aborted, Backend, NoSlot
 from gemma_lsp.engine.messages import (
     Cancel,
@@ -32,7 +33,7 @@ from gemma_lsp.engine.messages import (
     Warm,
 )
 from gemma_lsp.engine.messages import Cost as NoCost
-from gemma_lsp.engine.run import Listener, Reply, Run, check_fits
+from gemma_lsp.engine.run import Run, check_fits
 from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.texts import TokenStore, wanted_of

@@ -5,48 +5,20 @@ A run never holds the context: between two `step`s another run may change the tr
 
 from __future__ import annotations
 
-import codecs
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from gemma_lsp.base.errors import PromptTooLong
+from gemma_lsp.engine.audience import Audience, Listener
 from gemma_lsp.engine.backend import Backend, Sampler
 from gemma_lsp.engine.lookup import NOTHING, Found
-from gemma_lsp.engine.messages import Cost, Delta, Event, Finished, Generate, Progress, Sampling, Warm
+from gemma_lsp.engine.messages import Cost, Generate, Progress, Sampling, Warm
 from gemma_lsp.engine.speculation import Speculation
+from gemma_lsp.engine.spent import Spent
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
-
-Reply = Callable[[Event], None]
-DELTA_S = 0.04
-"""Text goes out so often at most (s): whoever hears it wakes up for it, and takes a core from the next token."""
-
-
-@dataclass(slots=True)
-class Listener:
-    """Someone who waits for a run's answer; several may share one run."""
-
-    id: str
-    reply: Reply
-
-
-@dataclass(slots=True)
-class Spent:
-    """What a run has cost so far."""
-
-    received: float = field(default_factory=time.monotonic)
-    started: float = 0.0
-    prompted: float = 0.0
-    first: float = 0.0
-    reused: int = 0
-    restored: int = 0
-    hidden: int = 0
-    by_region: dict[str, int] = field(default_factory=dict)
-    exact: bool = True
-    guessed: int = 0
-    true: int = 0
 
 
 class Run:
@@ -61,7 +33,6 @@ class Run:
         speculation: Speculation | None = None,
     ) -> None:
         self.request = request
-        self.listeners = [listener]
         self._heal = b""
         if isinstance(request, Generate) and request.heal:
             wanted, self._heal = _healed(wanted, backend)
@@ -75,8 +46,7 @@ class Run:
         self._planned_revision = -1
         self._plan: Plan | None = None
         self._at = (0, 0)
-        self._unsaid, self._said_at = "", 0.0
-        self._writer = Writer(request.stop if isinstance(request, Generate) else ())
+        self._audience = Audience(listener, request.stop if isinstance(request, Generate) else ())
         self._sampler: Sampler | None = None
         self._answer = array("i")
         guesses = isinstance(request, Generate) and request.guess and _is_plain(request.sampling)
@@ -129,19 +99,16 @@ class Run:
         self._planned_revision = trunk.ledger.revision
         return done
 
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those who wait for the answer."""
+        return self._audience.listeners
+
     def finish(self, reason: str) -> None:
         """Answers everyone exactly once and frees the sampler."""
-        if reason not in ("cancelled", "superseded"):
-            self._unsaid += self._writer.flush()
-        self._say()
         chance = self._sampler.first_chance if self._sampler else 1.0
-        if self._sampler:
-            self._sampler.close()
-            self._sampler = None
-        cost, text = self._cost(), self._writer.text
-        for listener in self.listeners:
-            listener.reply(Finished(id=listener.id, text=text, reason=reason, cost=cost, first_chance=chance))
-        self.listeners = []
+        self._free_sampler()
+        self._audience.finish(reason, self._cost(), chance)
 
     @property
     def started(self) -> bool:
@@ -157,17 +124,12 @@ class Run:
 
     def detach(self, listener: Listener) -> None:
         """One of several no longer wants the answer."""
-        self._say()
-        self.listeners.remove(listener)
-        listener.reply(Finished(id=listener.id, text=self._writer.text, reason="cancelled", cost=self._cost()))
+        self._audience.detach(listener, self._cost())
 
     def fail(self) -> list[Listener]:
         """Frees the sampler and returns those who must be told."""
-        if self._sampler:
-            self._sampler.close()
-            self._sampler = None
-        told, self.listeners = self.listeners, []
-        return told
+        self._free_sampler()
+        return self._audience.leave()
 
     def hurry(self, other: Run) -> None:
         """Somebody wants the same; if more urgently, then within a time of their own."""
@@ -179,10 +141,12 @@ class Run:
 
     def attach(self, listener: Listener) -> None:
         """Lets one more share the answer; it gets at once what there is."""
-        self._say()
-        self.listeners.append(listener)
-        if self._writer.text:
-            listener.reply(Delta(id=listener.id, text=self._writer.text))
+        self._audience.attach(listener)
+
+    def _free_sampler(self) -> None:
+        if self._sampler:
+            self._sampler.close()
+            self._sampler = None
 
     # -- evaluation ------------------------------------------------------------------------------------------------
 
@@ -264,8 +228,7 @@ class Run:
         since = self._rate[0][0] if len(self._rate) > 1 else self.spent.started
         n = sum(k for _, k in self._rate[1:]) or self._rate[-1][1]
         rate = n / max(1e-6, now - since)
-        for listener in self.listeners:
-            listener.reply(Progress(id=listener.id, done=done, total=self._n_prompt, tokens_per_s=rate))
+        self._audience.tell(lambda id_: Progress(id=id_, done=done, total=self._n_prompt, tokens_per_s=rate))
 
     # -- sampling --------------------------------------------------------------------------------------------------
 
@@ -333,77 +296,13 @@ class Run:
         if self._heal:
             shared = min(len(self._heal), len(piece))
             self._heal, piece = self._heal[shared:], piece[shared:]
-        text, stopped = self._writer.write(piece)
-        self._emit(text)
-        if stopped:
+        if self._audience.write(piece):
             return "stop"
         assert isinstance(self.request, Generate)
         return "length" if len(self._answer) >= self.request.max_tokens else ""
 
-    def _emit(self, text: str) -> None:
-        self._unsaid += text
-        if time.monotonic() - self._said_at >= DELTA_S:
-            self._say()
-
-    def _say(self) -> None:
-        if self._unsaid:
-            for listener in self.listeners:
-                listener.reply(Delta(id=listener.id, text=self._unsaid))
-            self._unsaid, self._said_at = "", time.monotonic()
-
     def _cost(self) -> Cost:
-        s, now = self.spent, time.monotonic()
-        prompted = s.prompted or now
-        return Cost(
-            prompt=self._n_prompt,
-            reused=s.reused,
-            restored=min(s.restored, s.reused),
-            evaluated=sum(s.by_region.values()),
-            evaluated_by_region=dict(s.by_region),
-            hidden=s.hidden,
-            generated=len(self._answer),
-            guessed=s.guessed,
-            guessed_right=s.true,
-            exact=s.exact,
-            early=self.early,
-            queued_ms=((s.started or now) - s.received) * 1000,
-            prompt_ms=(prompted - s.started) * 1000 if s.started else 0.0,
-            first_token_ms=((s.first or now) - s.received) * 1000,
-            total_ms=(now - s.received) * 1000,
-        )
-
-
-class Writer:
-    """Turns bytes into text: whole code points only, and nothing that may be the start of a stop string."""
-
-    def __init__(self, stop: Sequence[str]) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stop = tuple(s for s in stop if s)
-        self._pending = ""
-        self.text = ""
-
-    def write(self, piece: bytes) -> tuple[str, bool]:
-        """Text that is certain now, and whether a stop string was met (it is not part of the text)."""
-        self._pending += self._decoder.decode(piece)
-        cut = min((at for s in self._stop if (at := self._pending.find(s)) >= 0), default=-1)
-        if cut >= 0:
-            return self._take(cut, drop_rest=True), True
-        held = max((_overlap(self._pending, s) for s in self._stop), default=0)
-        return self._take(len(self._pending) - held), False
-
-    def flush(self) -> str:
-        """What was held back and turned out not to be a stop string; half a code point is dropped."""
-        return self._take(len(self._pending))
-
-    def _take(self, n: int, *, drop_rest: bool = False) -> str:
-        text, self._pending = self._pending[:n], "" if drop_rest else self._pending[n:]
-        self.text += text
-        return text
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that starts `stop`."""
-    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
+        return self.spent.cost(prompt=self._n_prompt, generated=len(self._answer), early=self.early)
 
 
 def _ends_of(wanted: Sequence[Wanted]) -> tuple[int, int]:

@@ -15,9 +15,10 @@ import pytest
 from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.replay.fidelity import kl
+from gemma_lsp.engine.audience import Listener
 from gemma_lsp.engine.backend import Aborted
 from gemma_lsp.engine.messages import Generate
-from gemma_lsp.engine.run import Listener, Run
+from gemma_lsp.engine.run import Run
 from gemma_lsp.models.default_model import default_model
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 

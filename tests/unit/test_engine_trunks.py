@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gemma_lsp.backends.fake import FakeBackend
+from gemma_lsp.engine.audience import Listener
 from gemma_lsp.engine.messages import Event, Generate
-from gemma_lsp.engine.run import Listener, Run
+from gemma_lsp.engine.run import Run
 from gemma_lsp.engine.trunks import Trunks
 from tests.unit.test_kv_plan import never, wanted
 

@@ -20,10 +20,10 @@ from gemma_lsp.backends.llama.context import LlamaBackend
 from gemma_lsp.backends.llama.model import LlamaOptions
 from gemma_lsp.backends.llama.sampler import LlamaSampler
 from gemma_lsp.base.errors import DecodeFailed
+from gemma_lsp.engine.audience import Writer
 from gemma_lsp.engine.backend import tail_room
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Cost, Delta, Finished, ModelInfo, Progress, StatusReport
-from gemma_lsp.engine.run import Writer
 from gemma_lsp.prompt.segments import Prompt, Segment
 
 N_SEQ = 8  # more gain little: a batch of 8 tokens takes twice as long as one of 1 (Qwen2.5-Coder 0.5B, one core)
