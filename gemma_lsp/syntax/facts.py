@@ -43,7 +43,7 @@ def facts_of(source: Source, tree: Tree) -> Facts:
     """The facts of a text that was parsed on its own."""
     root, content = tree.root_node, source.text.content
     found = grammar.captures(grammar.FACTS, root)
-    symbols = find_symbols(source, found)
+    symbols = find_symbols(source, root, found)
     errors = tuple(sorted(source.span(node) for node in _errors(root)))
     end = lexical_state(content, len(content)) if errors else None
     return Facts(

@@ -83,7 +83,8 @@ def statement_lines(data: bytes, root: Node, start: int, end: int) -> dict[int, 
     for node in cursor.captures(root).get("statement", []):
         row, column = node.start_point
         begin = node.start_byte
-        if start <= begin < end and not data[begin - column : begin].strip():
-            lines[row] = min(column, lines.get(row, column))
+        further_out = start <= begin < end and column < lines.get(row, column + 1)
+        if further_out and not data[begin - column : begin].strip():
+            lines[row] = column
     first = data.count(b"\n", 0, start)
     return {row - first: column for row, column in lines.items()}

@@ -42,10 +42,6 @@ class Source:
         """The text from one byte to another."""
         return self.text.content[start:end] if self.ascii else self.data[start:end].decode("utf-8", "surrogatepass")
 
-    def line_start(self, byte: int) -> int:
-        """The first byte of the line that a byte stands on."""
-        return self.data.rfind(b"\n", 0, byte) + 1
-
     def byte(self, offset: int) -> int:
         """The byte that a code point begins at."""
         return offset if self.ascii else len(self.text.content[:offset].encode("utf-8", "surrogatepass"))

@@ -6,9 +6,9 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import compress
 from operator import attrgetter, itemgetter, le
-from typing import NamedTuple
 
 from tree_sitter import Node
 
@@ -19,10 +19,11 @@ from gemma_lsp.text import Span
 
 Captured = dict[str, list[Node]]
 _start, _end = attrgetter("start_byte"), attrgetter("end_byte")
+_DEEPEST = 1000  # columns that are looked at for whether a line begins there: a file may be one line
 _MAY_BE_STRING = re.compile(rb"""\s*(#|[bBfFrRuU]{0,2}["'])""")
 
 
-def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
+def find_symbols(source: Source, root: Node, found: Captured) -> tuple[Symbol, ...]:
     """Definitions in source order: classes, functions (nested ones too) and the variables of modules and classes."""
     classes = found.get("class", [])
     events = [(node.start_byte, node, True) for node in classes]
@@ -31,7 +32,7 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
     events.sort(key=itemgetter(0))
     class_starts = {node.start_byte for node in classes}
     decorated = _decorated_starts(found)
-    scope = _Scope(len(source.data) + 1, None, 0, 0)
+    scope = _Scope(len(source.data) + 1, None, root, 0)
     around: list[_Scope] = []  # the scopes around this one
     seen: set[str] = set()
     symbols: list[Symbol] = []
@@ -45,8 +46,8 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
             if symbol is not None:
                 symbols.append(symbol)
                 around.append(scope)
-                scope = _scope(source, node, block, symbol, is_class)
-        elif scope.body is not None and _is_directly_in(scope, node, source):
+                scope = _class_scope(source, node, block, symbol) if is_class else _Scope(node.end_byte, symbol)
+        elif scope.has_directly(source, node):
             variable = _variable(source, node, scope.symbol)
             if variable is not None and variable.qualified not in seen:
                 seen.add(variable.qualified)
@@ -54,33 +55,32 @@ def find_symbols(source: Source, found: Captured) -> tuple[Symbol, ...]:
     return tuple(symbols)
 
 
-class _Scope(NamedTuple):
-    """The module, a class or a function. Bytes; `body` is None where variables are of no interest."""
+class _Scope:
+    """The module, a class or a function, up to a byte. Without a `body` it has no variables that are of interest."""
 
-    end: int
-    symbol: Symbol | None
-    body: int | None
-    column: int | None  # of what stands directly in the body, where that is plain
+    def __init__(self, end: int, symbol: Symbol | None, body: Node | None = None, column: int | None = None) -> None:
+        self.end, self.symbol = end, symbol
+        self._body, self._column = body, column  # of what stands directly in the body, where that is plain
+
+    def has_directly(self, source: Source, statement: Node) -> bool:
+        """Whether a statement belongs to the module or class, and not to an `if` or a loop in it."""
+        if self._body is None:
+            return False
+        start, column = statement.start_byte, statement.start_point[1]
+        indented = column <= _DEEPEST and not source.data[start - column : start].strip()
+        return column == self._column if indented and self._column is not None else start in self._statements
+
+    @cached_property
+    def _statements(self) -> frozenset[int]:
+        """Where the statements of the body begin: seldom needed, and then for all of them at once."""
+        return frozenset(child.start_byte for child in self._body.children) if self._body is not None else frozenset()
 
 
-def _scope(source: Source, node: Node, block: Node | None, symbol: Symbol, is_class: bool) -> _Scope:
-    if block is None or not is_class:
-        return _Scope(node.end_byte, symbol, None, None)
-    body = block.start_byte
-    is_comment = source.data.startswith(b"#", body)  # it may stand at any column
-    return _Scope(node.end_byte, symbol, body, None if is_comment else body - source.line_start(body))
-
-
-def _is_directly_in(scope: _Scope, statement: Node, source: Source) -> bool:
-    """Whether a statement belongs to a module or class and not to an `if` or a loop in it."""
-    start = statement.start_byte
-    line = source.line_start(start)
-    if scope.column is not None and not source.data[line:start].strip():
-        return start - line == scope.column
-    parent = statement.parent  # looked for from the root down: slow
-    if parent is None or scope.symbol is None:
-        return parent is not None and parent.type == "module"
-    return parent.type == "block" and parent.start_byte == scope.body
+def _class_scope(source: Source, node: Node, block: Node | None, symbol: Symbol) -> _Scope:
+    if block is None:
+        return _Scope(node.end_byte, symbol)
+    is_comment = source.data.startswith(b"#", block.start_byte)  # it may stand at any column
+    return _Scope(node.end_byte, symbol, block, None if is_comment else block.start_point[1])
 
 
 def find_references(source: Source, found: Captured) -> Places:
