@@ -11,6 +11,7 @@ import pytest
 
 from gemma_lsp.engine.messages import Finished, ModelInfo, Progress
 from gemma_lsp.prompt.segments import Prompt
+from tests.support.raw_client import RawClient
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.support.sessions import (
     FILES,
@@ -44,6 +45,16 @@ class SlowReading(ScriptedEngine):
         return await super().warm(workspace, prompt, on_progress)
 
 
+async def pulled_early(client: RawClient, engine: SlowReading, shop: Path) -> int:
+    """A pull that is sent before the repository is read; its id, once the reading has begun."""
+    await initialized_in(client, shop, textDocument=PULL)
+    uri = open_file(client, shop / "shop/rates.py")
+    pull = client.begin("textDocument/diagnostic", {"textDocument": {"uri": uri}})
+    async with asyncio.timeout(20):
+        await engine.reading.wait()
+    return pull
+
+
 async def test_diagnostics_are_pulled(shop: Path) -> None:
     """A full report once, then unchanged; after an edit the range has moved and the model is not asked again."""
     engine = ScriptedEngine(FINDING, CORRECTED, model=scripted_model("chat"))
@@ -71,11 +82,7 @@ async def test_the_repository_is_read_before_it_is_reviewed(shop: Path) -> None:
     """A pull that comes first waits for it, and is answered with it in the prompt; closing the folder ends the wait."""
     engine = SlowReading(FINDING, CORRECTED, model=scripted_model("chat"))
     async with quiet(engine) as client:
-        await initialized_in(client, shop, textDocument=PULL)
-        uri = open_file(client, shop / "shop/rates.py")
-        pull = client.begin("textDocument/diagnostic", {"textDocument": {"uri": uri}})
-        async with asyncio.timeout(20):
-            await engine.reading.wait()
+        pull = await pulled_early(client, engine, shop)
         await client.result("gemma-lsp/status")
         assert engine.asked == []
         engine.may_end.set()
@@ -87,11 +94,7 @@ async def test_a_folder_that_is_closed_is_not_waited_for(shop: Path) -> None:
     """The pull is answered, though its repository will never have been read."""
     engine = SlowReading(FINDING, model=scripted_model("chat"))
     async with quiet(engine) as client:
-        await initialized_in(client, shop, textDocument=PULL)
-        uri = open_file(client, shop / "shop/rates.py")
-        pull = client.begin("textDocument/diagnostic", {"textDocument": {"uri": uri}})
-        async with asyncio.timeout(20):
-            await engine.reading.wait()
+        pull = await pulled_early(client, engine, shop)
         folder = {"uri": shop.as_uri(), "name": shop.name}
         client.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": [folder]}})
         engine.may_end.set()
