@@ -8,6 +8,7 @@ A cell must be shared before a batch starts more than a window behind it; shared
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gemma_lsp.kv.ledger import Ledger
 from gemma_lsp.kv.ranges import Ranges, span
@@ -45,6 +46,7 @@ def guard_ops(ledger: Ledger, ends: tuple[int, int], n_guard: int) -> list[Share
     return [*(Unshare(a, b) for a, b in stale), *(Share(a, b) for a, b in fresh)]
 
 
+@lru_cache(maxsize=8)
 def _desired(n_swa: int, ends: tuple[int, int], n_guard: int) -> Ranges:
     """The guarded positions, the most important first as long as there are cells."""
     body_end, head_end = ends

@@ -11,8 +11,12 @@ class Ranges:
     __slots__ = ("_ranges",)
 
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        ranges = [r for r in ranges if r[0] < r[1]]
+        if len(ranges) < 2:  # most are: a token costs some twenty of them
+            self._ranges = tuple(ranges)
+            return
         merged: list[tuple[int, int]] = []
-        for start, stop in sorted(r for r in ranges if r[0] < r[1]):
+        for start, stop in sorted(ranges):
             if merged and start <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
             else:
@@ -41,12 +45,18 @@ class Ranges:
         return any(start <= position < stop for start, stop in self._ranges)
 
     def __or__(self, other: Ranges) -> Ranges:
+        if not other._ranges or not self._ranges:
+            return self if self._ranges else other
         return Ranges((*self._ranges, *other._ranges))
 
     def __and__(self, other: Ranges) -> Ranges:
+        if not other._ranges or not self._ranges:
+            return other if self._ranges else self
         return Ranges((max(a, c), min(b, d)) for a, b in self._ranges for c, d in other._ranges)
 
     def __sub__(self, other: Ranges) -> Ranges:
+        if not other._ranges or not self._ranges:
+            return self
         pieces = list(self._ranges)
         for c, d in other._ranges:
             pieces = [piece for a, b in pieces for piece in ((a, min(b, c)), (max(a, d), b)) if piece[0] < piece[1]]

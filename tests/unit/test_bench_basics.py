@@ -71,6 +71,7 @@ def found(theirs: Spread | None = None) -> Basics:
         },
         prefill=pace,
         decode=pace,
+        decode_guessing=pace,
         cancel=Cancelled(ms=ONE, tiny_ms=ONE),
         indexing=Indexing(
             mb_per_s=Spread.of([2.0]),
@@ -102,13 +103,13 @@ def found(theirs: Spread | None = None) -> Basics:
 def test_llama_bench_runs_with_the_engine_s_settings(tmp_path: Path) -> None:
     """Same model, batch, attention, cache and threads."""
     theirs = llama_bench(tmp_path)
-    assert theirs.prefill(100) == theirs.prefill(100, 64) == theirs.decode(9, 100, 3) == 50.0
+    assert theirs.prefill(100) == theirs.prefill(100, 64) == theirs.decode(9, 100) == 50.0
     assert theirs.build() == "build 7 (abc)"
     same = "-ngl 999 -fa on -ctk q8_0 -ctv q8_0 -r"
     assert (tmp_path / "calls").read_text().splitlines()[:3] == [
         f"-m m.gguf -p 100 -n 0 -b 256 -ub 256 -t 2 {same} 1 -o json",
         f"-m m.gguf -p 100 -n 0 -b 256 -ub 64 -t 2 {same} 1 -o json",
-        f"-m m.gguf -p 0 -n 9 -d 100 -b 256 -ub 256 -t 2 {same} 3 -o json",
+        f"-m m.gguf -p 0 -n 9 -d 100 -b 256 -ub 256 -t 2 {same} 1 -o json",
     ]
 
 
@@ -138,27 +139,30 @@ def test_a_folder_without_llama_bench_is_named(tmp_path: Path) -> None:
 
 async def test_sides_take_turns(tmp_path: Path, client: LocalClient) -> None:
     """As many runs of each; theirs is asked for as many tokens as ours evaluated, and for slices like ours."""
-    options = SpeedOptions(n_prompt=600, n_decode=20, runs=3)
+    options = SpeedOptions(n_prompt=600, n_decode=20, runs=3, answers=2)
     said: list[str] = []
-    prefill, decode = await measure_speed(client, SOURCE, options, llama_bench(tmp_path), said.append)
+    speeds = await measure_speed(client, SOURCE, options, llama_bench(tmp_path), said.append)
+    prefill, decode, guessing = speeds.prefill, speeds.decode, speeds.decode_guessing
     assert 600 <= prefill.tokens < 1000
-    assert decode.tokens == 19
-    assert (prefill.ours.runs, decode.ours.runs, len(said)) == (3, 3, 3)
-    assert prefill.theirs == prefill.theirs_sliced == decode.theirs == Spread.of([50.0] * 3)
+    assert decode.tokens == guessing.tokens == 19
+    assert (prefill.ours.runs, decode.ours.runs, guessing.ours.runs, len(said)) == (3, 6, 6, 3)
+    assert prefill.theirs == prefill.theirs_sliced == Spread.of([50.0] * 3)
+    assert decode.theirs == guessing.theirs == Spread.of([50.0] * 6)
     assert prefill.ratio == pytest.approx(prefill.ours.median / 50)
     assert decode.pairs
     assert decode.pairs.low <= decode.pairs.median <= decode.pairs.high
     calls = [call.split()[2:8] for call in (tmp_path / "calls").read_text().splitlines()]
     n = str(prefill.tokens)
-    turn = [["-p", n, "-n", "0"], ["-p", "0", "-n", "19", "-d", n], ["-p", n, "-n", "0"]]
+    turn = [["-p", n, "-n", "0"], *2 * [["-p", "0", "-n", "19", "-d", n]], ["-p", n, "-n", "0"]]
     assert [call[: len(want)] for call, want in zip(calls, 3 * turn, strict=True)] == 3 * turn
     slices = [call.split()[call.split().index("-ub") + 1] for call in (tmp_path / "calls").read_text().splitlines()]
-    assert slices[:3] == ["256", "256", "32"]
+    assert slices[:4] == ["256", "256", "256", "32"]
 
 
 async def test_nothing_is_reused_and_nothing_compared_without_the_other_side(client: LocalClient) -> None:
     """Every prefill evaluates all of its prompt."""
-    prefill, decode = await measure_speed(client, SOURCE, SpeedOptions(n_prompt=600, runs=2), None, str)
+    speeds = await measure_speed(client, SOURCE, SpeedOptions(n_prompt=600, runs=2), None, str)
+    prefill, decode = speeds.prefill, speeds.decode
     assert prefill.tokens >= 600
     assert (prefill.ratio, decode.ratio, prefill.theirs, prefill.pairs) == (None, None, None, None)
 
@@ -285,11 +289,11 @@ def test_the_library_is_source_enough(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_json_has_ratios_or_says_how_to_get_them() -> None:
     """And every goal with whether it is met; nothing where nothing was measured."""
     report = found().to_json()
-    assert report["ratios"] == {"prefill": None, "decode": None}
+    assert report["ratios"] == {"prefill": None, "decode": None, "decode_guessing": None}
     assert report["ratios_note"] == AGAINST_HINT
     assert report["goals"][0]["met"] is None
     compared = found(Spread.of([100.0])).to_json()
-    assert compared["ratios"] == {"prefill": 0.95, "decode": 0.95}
+    assert compared["ratios"] == {"prefill": 0.95, "decode": 0.95, "decode_guessing": 0.95}
     assert [goal["met"] for goal in compared["goals"]] == [True] * 5 + [False] + [True] * 4
     assert json.loads(json.dumps(compared)) == compared
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -40,10 +39,9 @@ class LlamaBench:
         """Tokens a second over an empty cache; `n_ubatch` 0 is that of the engine. Raises `LlamaBenchError`."""
         return float(self._run(["-p", str(n_tokens), "-n", "0"], n_ubatch)["avg_ts"])
 
-    def decode(self, n_tokens: int, depth: int, times: int = 1) -> float:
-        """Tokens a second, one by one, behind `depth` tokens; the median of `times`. Raises `LlamaBenchError`."""
-        found = self._run(["-p", "0", "-n", str(n_tokens), "-d", str(depth)], times=times)
-        return float(statistics.median(found["samples_ts"]))
+    def decode(self, n_tokens: int, depth: int) -> float:
+        """Tokens a second, one by one, behind `depth` tokens. Raises `LlamaBenchError`."""
+        return float(self._run(["-p", "0", "-n", str(n_tokens), "-d", str(depth)])["avg_ts"])
 
     def build(self) -> str:
         """Which llama.cpp it is. Raises `LlamaBenchError`."""
@@ -53,11 +51,11 @@ class LlamaBench:
             return package.stem.replace("_", "-").replace("bin-", "bin ")
         return f"build {found['build_number']} ({found['build_commit']})"
 
-    def _run(self, test: list[str], n_ubatch: int = 0, times: int = 1) -> dict[str, Any]:
+    def _run(self, test: list[str], n_ubatch: int = 0) -> dict[str, Any]:
         s = self.spec
         layers = _ALL_LAYERS if s.gpu_layers < 0 else s.gpu_layers
         sizes = ["-b", str(s.n_batch), "-ub", str(n_ubatch or s.n_batch), "-t", str(self.threads), "-ngl", str(layers)]
-        how = ["-fa", s.flash_attention, "-ctk", s.kv_type, "-ctv", s.kv_type, "-r", str(times), "-o", "json"]
+        how = ["-fa", s.flash_attention, "-ctk", s.kv_type, "-ctv", s.kv_type, "-r", "1", "-o", "json"]
         out = _output([self.program, "-m", s.model, *test, *sizes, *how], s.nice)
         try:
             found: dict[str, Any] = json.loads(out)[-1]

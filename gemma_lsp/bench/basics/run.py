@@ -22,8 +22,8 @@ from gemma_lsp import __version__
 from gemma_lsp.bench.basics.llama import LlamaBench, find_llama_bench
 from gemma_lsp.bench.basics.server import ServeOptions, measure_serving
 from gemma_lsp.bench.basics.source import copy_library
-from gemma_lsp.bench.basics.speed import SpeedOptions, measure_cancel, measure_speed, tokens_mb_per_s
-from gemma_lsp.bench.basics.types import Basics, Cancelled, Indexing, Pace, Spread
+from gemma_lsp.bench.basics.speed import SpeedOptions, Speeds, measure_cancel, measure_speed, tokens_mb_per_s
+from gemma_lsp.bench.basics.types import Basics, Cancelled, Indexing, Spread
 from gemma_lsp.bench.pace.indexing import LINES, IndexSpeed, index_speed, keystrokes, read_index, with_long_file
 from gemma_lsp.engine.connect import SocketClient
 from gemma_lsp.engine.messages import ModelInfo
@@ -74,8 +74,9 @@ def run_basics(options: BasicsOptions, say: Say) -> Basics:
     )
     return Basics(
         about=_about(options, spoken, (load_before, _load())),
-        prefill=spoken.prefill,
-        decode=spoken.decode,
+        prefill=spoken.speeds.prefill,
+        decode=spoken.speeds.decode,
+        decode_guessing=spoken.speeds.decode_guessing,
         cancel=spoken.cancel,
         indexing=indexing,
         serving=serving,
@@ -87,8 +88,7 @@ class _Spoken:
     """What the engine's client measured."""
 
     model: ModelInfo
-    prefill: Pace
-    decode: Pace
+    speeds: Speeds
     cancel: Cancelled
     tokens_mb_per_s: float
     theirs: str
@@ -104,12 +104,11 @@ async def _spoken(options: BasicsOptions, program: str, source: str, say: Say) -
         speed = SpeedOptions(n_prompt=options.n_prompt, n_decode=options.n_decode, runs=options.runs)
         say("tokenising")
         rate = await tokens_mb_per_s(client, source)
-        prefill, decode = await measure_speed(client, source, speed, theirs, say)
+        speeds = await measure_speed(client, source, speed, theirs, say)
         cancel = await measure_cancel(client, source, speed, say)
         return _Spoken(
             model=model,
-            prefill=prefill,
-            decode=decode,
+            speeds=speeds,
             cancel=cancel,
             tokens_mb_per_s=rate,
             theirs=await asyncio.to_thread(theirs.build) if theirs else "",

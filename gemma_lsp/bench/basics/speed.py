@@ -42,6 +42,15 @@ class SpeedOptions:
     answers: int = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speeds:
+    """Decoding token by token, as llama-bench does it, and with guessed tokens, as the product does."""
+
+    prefill: Pace
+    decode: Pace
+    decode_guessing: Pace
+
+
 @dataclass(frozen=True, slots=True)
 class _Rate:
     tokens: int
@@ -63,28 +72,27 @@ async def pieces_of(client: EngineClient, source: str, n_tokens: int) -> Prompt:
 
 async def measure_speed(
     client: EngineClient, source: str, options: SpeedOptions, theirs: LlamaBench | None, say: Say
-) -> tuple[Pace, Pace]:
-    """Prefill and decode. Raises `GemmaLspError`."""
+) -> Speeds:
+    """All three in turns with llama-bench, which does not guess. Raises `GemmaLspError`."""
     ours = _Ours(client, await pieces_of(client, source, options.n_prompt))
     slices = await ours.warm_up()
-    rates: list[tuple[_Rate, _Rate]] = []
-    other: list[tuple[float, float]] = []
-    sliced: list[float] = []
+    prefills, plain, guessed = list[_Rate](), list[_Rate](), list[_Rate]()
+    whole, sliced, steps = list[float](), list[float](), list[float]()
     for run in range(options.runs):
         say(f"prefill and decode: {run + 1} of {options.runs}")
-        prefill = await ours.prefill(run)
+        prefills.append(await ours.prefill(run))
+        n_prompt = prefills[-1].tokens
         if theirs is not None:
-            pp = await asyncio.to_thread(theirs.prefill, prefill.tokens)
-        decode = _middle([await ours.decode(run, options.n_decode) for _ in range(options.answers)])
-        rates.append((prefill, decode))
+            whole.append(await asyncio.to_thread(theirs.prefill, n_prompt))
+        for _ in range(options.answers):
+            plain.append(await ours.decode(run, options.n_decode, guess=False))
+            if theirs is not None:
+                steps.append(await asyncio.to_thread(theirs.decode, plain[-1].tokens, n_prompt))
+            guessed.append(await ours.decode(run, options.n_decode, guess=True))
         if theirs is not None:
-            tg = await asyncio.to_thread(theirs.decode, decode.tokens, prefill.tokens, options.answers)
-            other.append((pp, tg))
-            sliced.append(await asyncio.to_thread(theirs.prefill, prefill.tokens, slices))
-    prefills, decodes = zip(*rates, strict=True)
-    return (
-        _pace(prefills, [pp for pp, _ in other], sliced),
-        _pace(decodes, [tg for _, tg in other]),
+            sliced.append(await asyncio.to_thread(theirs.prefill, n_prompt, slices))
+    return Speeds(
+        prefill=_pace(prefills, whole, sliced), decode=_pace(plain, steps), decode_guessing=_pace(guessed, steps)
     )
 
 
@@ -137,12 +145,13 @@ class _Ours:
         tokens = finished.cost.evaluated
         return _Rate(tokens, tokens / max(seconds, 1e-9), 1000 * tokens / max(finished.cost.prompt_ms, 1e-6))
 
-    async def decode(self, run: int, n_tokens: int) -> _Rate:
+    async def decode(self, run: int, n_tokens: int, *, guess: bool) -> _Rate:
         """The first token belongs to the prompt's evaluation and is not counted."""
         prompt = (*await self._prompt(run), Segment(Region.REQUEST, "\n"))
+        options = GenerateOptions(max_tokens=n_tokens, guess=guess)
         first, finished = 0.0, None
         async with asyncio.timeout(LIMIT_S):
-            async for event in self._client.generate(_WORKSPACE, prompt, GenerateOptions(max_tokens=n_tokens)):
+            async for event in self._client.generate(_WORKSPACE, prompt, options):
                 if isinstance(event, Delta):
                     first = first or time.perf_counter()
                 elif isinstance(event, Finished):
@@ -180,11 +189,6 @@ async def _tiny(client: EngineClient) -> None:
     async with asyncio.timeout(LIMIT_S):
         async for _ in client.generate(_OTHER, prompt, options):
             pass
-
-
-def _middle(rates: Sequence[_Rate]) -> _Rate:
-    """The median by the client's clock, the lower one of an even number."""
-    return sorted(rates, key=lambda rate: rate.client)[(len(rates) - 1) // 2]
 
 
 def _pace(ours: Sequence[_Rate], theirs: Sequence[float], sliced: Sequence[float] = ()) -> Pace:

@@ -117,6 +117,7 @@ class Basics:
     about: Mapping[str, Any]
     prefill: Pace
     decode: Pace
+    decode_guessing: Pace
     cancel: Cancelled
     indexing: Indexing
     serving: Serving
@@ -139,7 +140,8 @@ class Basics:
 
     def to_json(self) -> dict[str, Any]:
         """The documented shape: docs/benchmarks/basics.md."""
-        ratios = {"prefill": self.prefill.ratio, "decode": self.decode.ratio}
+        paces = {"prefill": self.prefill, "decode": self.decode, "decode_guessing": self.decode_guessing}
+        ratios = {name: pace.ratio for name, pace in paces.items()}
         return {
             "ratios": {name: _rounded(ratio) for name, ratio in ratios.items()},
             "ratios_note": AGAINST_HINT if None in ratios.values() else "ours by llama-bench's, of medians",
@@ -149,7 +151,7 @@ class Basics:
         }
 
 
-_PARTS = ("prefill", "decode", "cancel", "indexing", "serving")
+_PARTS = ("prefill", "decode", "decode_guessing", "cancel", "indexing", "serving")
 
 
 def _rounded(value: Any) -> Any:

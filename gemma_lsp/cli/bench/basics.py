@@ -82,7 +82,8 @@ def print_basics(out: Console, found: Basics) -> None:
     )
     out.print(escape(text), soft_wrap=True)
     heads = ("tokens/s", "ours", "low..high", "engine's clock", "llama-bench", "low..high", "ratio")
-    rows = [_speed("prefill", found.prefill), _speed("decode", found.decode)]
+    paces = {"prefill": found.prefill, "decode": found.decode, "decode, guessing": found.decode_guessing}
+    rows = [_speed(name, pace) for name, pace in paces.items()]
     console.print_table(out, heads, rows, right=heads[1:])
     if found.prefill.ratio is None:
         out.print(escape(AGAINST_HINT), soft_wrap=True)
