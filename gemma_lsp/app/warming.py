@@ -21,6 +21,7 @@ from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, LayoutOptions
 
 IDLE_S = 5.0  # of quiet before a prompt that has become stale is laid out anew; guessed
+REPAIR_AFTER = 12  # times as much quiet before what was moved in the cache is read exactly; guessed
 RETRY_S = 2.0
 RETRY_LIMIT_S = 60.0
 MIN_BODY = 256
@@ -38,7 +39,8 @@ class Warming(Worker):
         self._ws, self._indexing, self._engine, self._host = workspace, indexing, engine, host
         self._idle_s, self._retry_s = idle_s, RETRY_S
         self._touched = 0.0
-        self._due, self._patient = True, False
+        self._due, self._patient, self._exactly = True, False, False
+        self._repair: asyncio.TimerHandle | None = None  # while the prompt is resident, but not exactly
         self._known: dict[str, int] = {}
         self._told: frozenset[str] = frozenset()  # errata that were read without being asked about
 
@@ -50,6 +52,11 @@ class Warming(Worker):
             self.wake()
         elif not self._due and self._untold():
             self.wake()
+
+    async def stop(self) -> None:
+        """Stops and waits for it."""
+        self._forget_repair()
+        await super().stop()
 
     def lay_out(self) -> None:
         """The prompt is to be laid out anew at once: the settings or the engine are others."""
@@ -76,9 +83,10 @@ class Warming(Worker):
             await self._indexing.ready.wait()
         if self._patient:
             await self._quiet()
-        self._due = self._patient = False
+        exactly, self._due, self._patient, self._exactly = self._exactly, False, False, False
+        self._forget_repair()
         await self._lay_out(client, model)
-        await self._warm(client)
+        await self._warm(client, moves=ws.settings.engine.splices and not exactly)
         self._retry_s = RETRY_S
 
     def _untold(self) -> bool:
@@ -101,6 +109,21 @@ class Warming(Worker):
             async for _event in client.generate(self._ws.key, resident.head(), options):
                 pass
             self._told = frozenset(e.segment.key for e in resident.errata)
+
+    def _repair_later(self) -> None:
+        """What was moved in the cache is read exactly when nobody has worked for a while."""
+        loop = asyncio.get_running_loop()
+        left = self._touched + REPAIR_AFTER * self._idle_s - loop.time()
+        if left > 0 or not self._ws.unasked.is_set():
+            self._repair = loop.call_later(max(left, self._idle_s), self._repair_later)
+        elif not self._due:
+            self._due = self._patient = self._exactly = True
+            self.wake()
+
+    def _forget_repair(self) -> None:
+        if self._repair is not None:
+            self._repair.cancel()
+            self._repair = None
 
     def _failed(self, message: str) -> None:
         self._ws.phase, self._ws.error = Phase.FAILED, message
@@ -143,19 +166,21 @@ class Warming(Worker):
         self._told = frozenset()
         self._host.state_changed()
 
-    async def _warm(self, client: EngineClient) -> None:
+    async def _warm(self, client: EngineClient, *, moves: bool) -> None:
         ws = self._ws
         ws.phase = Phase.WARMING
-        finished = await unless_stopped(asyncio.create_task(self._read(client)))
+        finished = await unless_stopped(asyncio.create_task(self._read(client, moves=moves)))
         if finished is None:
             ws.phase = Phase.PAUSED  # the person stopped it; answers still come
             return
         ws.warmed_tokens = finished.cost.prompt or ws.warmed_tokens
         ws.phase = Phase.READY
+        if not finished.cost.exact:
+            self._repair = asyncio.get_running_loop().call_later(self._idle_s, self._repair_later)
         self._host.answered("warm", finished.cost, finished.reason)
         self._host.state_changed()
 
-    async def _read(self, client: EngineClient) -> Finished:
+    async def _read(self, client: EngineClient, *, moves: bool) -> Finished:
         ws, task = self._ws, asyncio.current_task()
         assert ws.resident is not None
         assert task is not None
@@ -166,7 +191,7 @@ class Warming(Worker):
             view.report(_how_far(progress), min(100, 100 * progress.done // max(1, progress.total)))
 
         try:
-            finished = await client.warm(ws.key, ws.resident.whole, on_progress)
+            finished = await client.warm(ws.key, ws.resident.whole, on_progress, moves=moves)
         except BaseException:
             ws.progress = None
             view.end("stopped")

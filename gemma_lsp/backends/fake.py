@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.backend import Aborted, NoSlot, ShiftFailed
@@ -41,8 +41,10 @@ class FakeBackend:
         can: Capabilities | None = None,
         script: dict[str, str] | None = None,
         n_trunks: int = 1,
+        can_be_moved: bool = False,
     ) -> None:
         self._n_slice, self._can = n_slice, can or Capabilities()
+        self._can_be_moved = can_be_moved or self._can.shift
         self._script = {k.encode(): v.encode() for k, v in (script or {}).items()}
         self._n_windows = 3 * n_trunks + 3
         self._n_trunks = n_trunks
@@ -179,6 +181,9 @@ class FakeBackend:
     def last_position(self, seq: int) -> int:
         half = self._sliding if self._info.n_swa else self._cells  # what llama.cpp asks where there is a window
         return max((c.position for c in half if seq in c.seqs), default=-1)
+
+    def try_shifts(self) -> None:
+        self._can = replace(self._can, shift=self._can_be_moved)
 
     def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
         for cell in self._range(seq, start, stop):

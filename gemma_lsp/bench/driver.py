@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemma_lsp.base.errors import EngineError
-from gemma_lsp.bench.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.audience import Listener
-from gemma_lsp.engine.backend import NoSlot, ShiftFailed, Shifting
+from gemma_lsp.engine.backend import Backend, NoSlot, ShiftFailed
 from gemma_lsp.engine.messages import Delta, Event, Finished, Generate, SegmentRef, Warm
 from gemma_lsp.engine.run import Run
 from gemma_lsp.engine.snapshots import Loaded
+from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.texts import wanted_of
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import Wanted
@@ -30,7 +30,7 @@ from gemma_lsp.prompt.segments import Prompt
 LogProbs = NDArray[np.float32]
 
 
-class ScoringBackend(Shifting, Protocol):
+class ScoringBackend(Backend, Protocol):
     """A backend that can also say what it thinks of every token of a batch."""
 
     def score(self, seq: int, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:

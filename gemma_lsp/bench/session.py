@@ -94,9 +94,9 @@ async def repository_session(
         yield running, editing, {**running.about(history), "resident_tokens": resident}
 
 
-async def warm(client: EngineClient, prompt: Prompt, workspace: str = WORKSPACE) -> Cost:
-    """Makes a prompt resident and exact."""
-    return (await client.warm(workspace, prompt, _ignore)).cost
+async def warm(client: EngineClient, prompt: Prompt, workspace: str = WORKSPACE, *, moves: bool = False) -> Cost:
+    """Makes a prompt resident, and exact unless cells may be moved."""
+    return (await client.warm(workspace, prompt, _ignore, moves=moves)).cost
 
 
 async def finished(

@@ -78,6 +78,11 @@ class EngineSettings:
         "Whether stale text is masked in the cache. Off: what stands behind a change is read again. "
         "`gemma-lsp doctor --cache` says whether a model needs that.",
     )
+    splices: bool = setting(
+        True,
+        "When much has changed: whether it is replaced inside the cache, where the model allows it, and read exactly "
+        "later. Off: everything behind the first change is read again at once.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,9 +101,12 @@ class AskingClient:
                 if cancelled:
                     self._quietly(Cancel(id=request.id))
 
-    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+    async def warm(
+        self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Finished:
         """Makes a prompt resident; see `EngineClient`."""
-        async for event in self._ask(Warm(id=self._new_id(), workspace=workspace, prompt=_refs(prompt)), prompt):
+        request = Warm(id=self._new_id(), workspace=workspace, prompt=_refs(prompt), moves=moves)
+        async for event in self._ask(request, prompt):
             if isinstance(event, Progress):
                 on_progress(event)
             elif isinstance(event, Finished):

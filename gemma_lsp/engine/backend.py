@@ -122,22 +122,20 @@ class Backend(Protocol):
     def sampler(self, sampling: Sampling, history: Sequence[int]) -> Sampler:
         """A sampler for one answer; `history` feeds the repetition penalty."""
 
-    def close(self) -> None:
-        """Frees the model."""
+    # A shift is applied by the next batch, whichever sequence it is of. That batch is not cut short, so it should be of
+    # few tokens; it raises `ShiftFailed` if the cells could not be moved. Until then nothing can be saved.
 
-
-class Shifting(Backend, Protocol):
-    """A backend whose cells can be moved; only where `can.shift`.
-
-    A shift is applied by the next batch, whichever sequence it is of. That batch is not cut short, so it should be of
-    few tokens; it raises `ShiftFailed` if the cells could not be moved. Until then nothing can be saved.
-    """
+    def try_shifts(self) -> None:
+        """Finds out whether cells can be moved, and says so in `can`. Any thread; may take a minute, the first time."""
 
     def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
-        """Moves the sequence's cells in [start, stop) by `delta` positions, for every sequence that holds them."""
+        """Moves the sequence's cells in [start, stop) by `delta`, for every sequence that holds them, if it `can`."""
 
     def window(self, seq: int) -> bytes | memoryview:
         """The sequence's sliding cells, as far as they are inside its window."""
 
     def set_window(self, seq: int, window: bytes | memoryview) -> None:
         """Replaces the sequence's sliding cells by saved ones, of which there is at least one. Raises `EngineError`."""
+
+    def close(self) -> None:
+        """Frees the model."""

@@ -43,8 +43,13 @@ class EngineClient(Protocol):
     def generate(self, workspace: str, prompt: Prompt, options: GenerateOptions) -> AsyncIterator[Delta | Finished]:
         """Streams the answer: `Delta`s, then one `Finished`. Closing the iterator or cancelling the task cancels it."""
 
-    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
-        """Makes the prompt resident. Cancelling the task stops it; what was evaluated stays."""
+    async def warm(
+        self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Finished:
+        """Makes the prompt resident. Cancelling the task stops it; what was evaluated stays.
+
+        `moves`: not exactly, where moving cells is much cheaper; see `messages.Warm`.
+        """
 
     async def status(self) -> StatusReport:
         """The engine's state."""

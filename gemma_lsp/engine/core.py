@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gemma_lsp.base.errors import ENGINE_ERRORS, EngineError, GemmaLspError, ModelInvalid
 from gemma_lsp.engine.audience import Listener, Reply
-from gemma_lsp.engine.backend import Aborted, Backend, NoSlot
+from gemma_lsp.engine.backend import Aborted, Backend, NoSlot, ShiftFailed
 from gemma_lsp.engine.messages import (
     Cancel,
     Count,
@@ -64,7 +64,7 @@ class Engine:
         self._current: Run | None = None
         self._trunks: Trunks | None = None
         self._wake = threading.Condition(threading.RLock())
-        self._closed = False
+        self._closed = self._shifts_tried = False
         self._vocabulary = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
         self._tables = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tables")  # so that no text waits for them
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
@@ -282,13 +282,26 @@ class Engine:
             if reason == "done":
                 assert self._trunks
                 self._trunks.keep(run)
+                self._try_shifts(run)
         return True
+
+    def _try_shifts(self, run: Run) -> None:
+        """Has it found out whether cells can be moved, when the first prompt that may need it is there."""
+        if self._shifts_tried or not self._backend or not (isinstance(run.request, Warm) and run.request.moves):
+            return
+        self._shifts_tried = True
+        # Nobody waits for this thread: it may take a minute, and needs nothing of the model that is loaded here.
+        threading.Thread(target=self._backend.try_shifts, name="shifts", daemon=True).start()
 
     def _step(self, run: Run) -> str:
         assert self._trunks
         trunk = self._trunks.for_run(run)
         try:
             return run.step(trunk, lambda: self._should_abort(run))
+        except ShiftFailed as error:
+            log.warning("%s", error)
+            self._trunks.clear()
+            return ""
         except Aborted:
             return run.abandoned or ("deadline" if run.overdue else "")
         except NoSlot:

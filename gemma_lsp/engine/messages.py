@@ -77,12 +77,16 @@ class Generate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warm:
-    """Make `prompt` resident in the workspace's trunk, at the lowest priority, with `Progress` on the way."""
+    """Make `prompt` resident in the workspace's trunk, at the lowest priority, with `Progress` on the way.
+
+    `moves`: cells behind a change may be moved where that is much cheaper; then the answer's cost says "not exact".
+    """
 
     id: str
     workspace: str
     prompt: tuple[SegmentRef, ...]
     priority: int = Priority.WARM
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,8 +18,12 @@ from gemma_lsp.engine.lookup import NOTHING, Found
 from gemma_lsp.engine.messages import Cost, Generate, Progress, Sampling, Warm
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.spent import Spent
+from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
+from gemma_lsp.kv.splice import REWARM, Splice, SpliceOp, SplicePlan, compaction
+
+MOVE_PLANS = 8  # splices are planned anew when something came between two of them, so often
 
 
 class Run:
@@ -45,6 +50,9 @@ class Run:
         self._planned_on: Trunk | None = None
         self._planned_revision = -1
         self._plan: Plan | None = None
+        self.room = backend.info.n_ctx  # cells that the trunk may fill
+        self._n_moves = 0  # how often splices were planned
+        self._moves: deque[SpliceOp] | None = None  # what is left of the splices; None: there were none
         self._at = (0, 0)
         self._audience = Audience(listener, request.stop if isinstance(request, Generate) else ())
         self._sampler: Sampler | None = None
@@ -73,7 +81,8 @@ class Run:
         """A warm-up makes exact, and needs no next token; an answer takes the cheapest way."""
         warm = isinstance(self.request, Warm)
         answer = 0 if isinstance(self.request, Warm) else self.request.max_tokens
-        return Policy(exact_only=warm, logits=not warm, cells=self._backend.info.n_ctx - answer)
+        exact_only = warm and self._moves is None
+        return Policy(exact_only=exact_only, logits=not warm, cells=self._backend.info.n_ctx - answer)
 
     @property
     def overdue(self) -> bool:
@@ -89,6 +98,9 @@ class Run:
             return "deadline"
         if self._planned_on is not trunk or trunk.ledger.revision != self._planned_revision:
             self._replan(trunk)
+        if self._moves:
+            self._move(trunk, self._moves, abort)
+            return ""
         started, one = time.perf_counter(), self._one_is_pending
         guesses = self._guesses(trunk) if one else NOTHING
         if guesses.tokens:
@@ -156,7 +168,7 @@ class Run:
         if self._answer:
             wanted = [*wanted, Wanted("", "answer", self._answer)]
         first = self._plan is None
-        self._plan = plan(trunk.ledger, wanted, trunk.can, self.policy)
+        self._plan = self._found_moves(trunk) or plan(trunk.ledger, wanted, trunk.can, self.policy)
         trunk.apply(self._plan.ops)
         self._planned_on, self._planned_revision = trunk, trunk.ledger.revision
         self._at = (self._plan.run, self._plan.offset)
@@ -165,12 +177,43 @@ class Run:
             self.spent.started = time.monotonic()
             self.spent.reused, self.spent.hidden = self._plan.reused, self._plan.hidden
 
+    def _found_moves(self, trunk: Trunk) -> Plan | None:
+        """Whether cells are moved first, and what stands and is reused until then."""
+        if not (isinstance(self.request, Warm) and self.request.moves and trunk.side):
+            return None
+        self._moves = None
+        exact = plan(trunk.ledger, self.wanted, trunk.can, self.policy)
+        can = replace(trunk.can, shift=self._backend.can.shift)  # it may have been found out since
+        found = compaction(trunk.ledger, self.wanted, can, exact, self._backend.n_slice)
+        if found is None or (found.ops and not self._has_room_for(found, trunk)):
+            return exact
+        self._moves, self._n_moves = deque(found.ops), self._n_moves + bool(found.ops)
+        return replace(exact, ops=(), reused=found.kept) if found.ops else None
+
+    def _has_room_for(self, found: SplicePlan, trunk: Trunk) -> bool:
+        """Whether there are cells for what comes before anything goes; and it is not tried for ever."""
+        return self._n_moves < MOVE_PLANS and len(trunk.ledger) + found.inserted + REWARM <= self.room
+
+    def _move(self, trunk: Trunk, ops: deque[SpliceOp], abort: Callable[[], bool]) -> None:
+        """Carries out one operation. What is left is planned anew when something comes between two of them."""
+        assert trunk.side
+        trunk.side.clear()
+        op = ops[0]
+        n = apply_splice_op(self._backend, trunk, op, Scratch(trunk.side.seq, REWARM), abort)
+        ops.popleft()
+        if isinstance(op, Splice):
+            self.spent.by_region[op.region] = self.spent.by_region.get(op.region, 0) + n
+        self._planned_revision = trunk.ledger.revision
+        if not ops:
+            self._planned_on = None  # the rest is an append
+
     def _evaluated(self, trunk: Trunk, abort: Callable[[], bool]) -> bool:
         """Evaluates one batch if something is left; True when logits for the next token are there."""
         run, offset = self._at
         while run < len(self._now) and offset >= len(self._now[run].tokens):
             run, offset = run + 1, 0
         if run == len(self._now):
+            self._reached_end(trunk)
             return True
         part = self._now[run]
         tokens = part.tokens[offset : offset + self._backend.n_slice]

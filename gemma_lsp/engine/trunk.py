@@ -24,8 +24,9 @@ T = TypeVar("T")
 class Trunk:
     """Sequences `seq` (attended to), `guard` (shares window cells) and `attic` (holds hidden cells)."""
 
-    def __init__(self, backend: Backend, seq: int, guard: int, attic: int) -> None:
+    def __init__(self, backend: Backend, seq: int, guard: int, attic: int, side: Trunk | None = None) -> None:
         self._backend = backend
+        self.side = side  # whose sequence is free for a moment, if it is emptied first
         self.seq, self._guard, self._attic = seq, guard, attic
         self.ledger = Ledger(backend.info.n_swa)
         self.lookup = Lookup()

@@ -50,11 +50,16 @@ class Trunks:
     def keep(self, run: Run) -> None:
         """Writes what has just become resident; the copy is taken here, the writing is done elsewhere."""
         store, trunk = self._store, self._by_workspace.get(run.request.workspace)
-        if not store or not trunk or trunk.ledger.hidden or len(trunk.ledger) != run.n_prompt:
+        if not store or not trunk or trunk.ledger.exact_upto() != run.n_prompt or len(trunk.ledger) != run.n_prompt:
             return
         if len(trunk.ledger) >= WORTH and not store.known(run.request.workspace, trunk.ledger):
             copy = restored_ledger(trunk.ledger.n_swa, trunk.ledger.tokens[:], trunk.ledger.runs)
             self._disk.submit(store.save, run.request.workspace, copy, trunk.save())
+
+    def clear(self) -> None:
+        """The context is empty: so is every trunk."""
+        for trunk in (self._side, *self._by_workspace.values()):
+            trunk.clear()
 
     def evict(self, keep: Trunk) -> bool:
         """Empties the side sequence, else the least recently used other trunk; False when there is none."""
@@ -83,7 +88,7 @@ class Trunks:
                 _, oldest = self._by_workspace.popitem(last=False)
                 oldest.clear()
                 self._free.append(oldest.sequences)
-            trunk = self._by_workspace[workspace] = Trunk(self._backend, *self._free.pop())
+            trunk = self._by_workspace[workspace] = Trunk(self._backend, *self._free.pop(), self._side)
         self._by_workspace.move_to_end(workspace)
         return trunk
 
@@ -99,6 +104,7 @@ class Trunks:
         while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
             if not self.evict(trunk):
                 break
+        run.room = self._backend.info.n_ctx - self._others(trunk)
         return trunk
 
     def _settle(self, trunk: Trunk) -> None:

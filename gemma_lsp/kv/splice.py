@@ -1,7 +1,7 @@
 """Which pieces in the middle of a trunk to replace, so that what it shows is what is wanted. Pure; plain data.
 
 A splice evaluates the new tokens in their place and moves what stands behind them, which goes on remembering the old
-text: an approximation that is paid for with the edit and not with the repository. `bench/splicing.py` carries it out.
+text: an approximation that is paid for with the edit and not with the repository. `engine/splicing.py` carries it out.
 Only the head is spliced (preamble, body, errata); the tail behind it is the ordinary plan's.
 """
 
@@ -14,10 +14,16 @@ from itertools import groupby, pairwise
 from typing import TypeVar
 
 from gemma_lsp.kv.ledger import Ledger, Run
-from gemma_lsp.kv.plan import HIDEABLE, Capabilities, Op, Reveal, Rewind, Wanted
+from gemma_lsp.kv.plan import HIDEABLE, Capabilities, Op, Plan, Policy, Reveal, Rewind, Wanted, plan
 from gemma_lsp.kv.ranges import Ranges, span
 
 KEEP = 16  # tokens between two changes that are worth moving rather than reading again; guessed
+PIECE = 256  # tokens that one splice inserts at most
+REWARM = 64  # tokens read again before a splice whose window is lost: more bought nothing (docs/benchmarks/fidelity.md)
+SHIFTS = 64  # splices that a cell may live through until it is read again; after 30 of them splices equal errata
+SHARE = 0.15  # of the prompt that splices may have evaluated: as much as errata may tell
+WORTH = 0.5  # of what the exact way costs is what splices may cost
+LEAST = 512  # tokens of the exact way from which on it matters; guessed
 T = TypeVar("T")
 _COMPARED = 2000  # tokens of a changed piece that are compared one by one
 
@@ -51,7 +57,7 @@ class Budget:
 
     tokens: int = 1 << 30
     shifts: int = 1 << 30
-    piece: int = 256
+    piece: int = PIECE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,11 @@ class SplicePlan:
     inserted: int
     dropped: int
     warmed: int
+
+    @classmethod
+    def nothing(cls, loose: Plan) -> SplicePlan:
+        """Nothing to do in the middle: the rest is an append."""
+        return cls(ops=(), kept=loose.reused, inserted=0, dropped=0, warmed=0)
 
     @property
     def evaluate(self) -> int:
@@ -123,6 +134,24 @@ def plan_splices(
         dropped=sum(s.stop - s.start for s in splices),
         warmed=_predicted(ledger, first, splices, rewarm),
     )
+
+
+def compaction(
+    ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, exact: Plan, n_slice: int
+) -> SplicePlan | None:
+    """The splices that make the trunk the wanted one, where they are worth it: much cheaper than the exact way, and
+    within the budget. With no splice in it: the trunk is such a one already. `n_slice`: tokens of a batch at most.
+    """
+    n_wanted = sum(len(w.tokens) for w in wanted)
+    if not can.shift or exact.evaluate < LEAST:
+        return None
+    budget = Budget(tokens=int(n_wanted * SHARE), shifts=SHIFTS, piece=min(n_slice, PIECE))
+    found = plan_splices(ledger, wanted, can, budget, REWARM)
+    if found is None:
+        loose = plan(ledger, wanted, can, Policy(logits=False, slack=0))
+        return None if loose.hidden or loose.evaluate > exact.evaluate * WORTH else SplicePlan.nothing(loose)
+    appended = n_wanted - found.kept - found.inserted
+    return found if found.evaluate + appended <= exact.evaluate * WORTH else None
 
 
 def to_warm(ledger: Ledger, op: Splice, rewarm: int) -> int:

@@ -13,7 +13,7 @@ from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions, library
 from gemma_lsp.backends.llama.probe import can_shift
 from gemma_lsp.base.errors import EngineError
-from gemma_lsp.engine.backend import Aborted, Backend, ShiftFailed, Shifting
+from gemma_lsp.engine.backend import Aborted, Backend, ShiftFailed
 from gemma_lsp.engine.messages import Sampling
 from gemma_lsp.kv.plan import Capabilities
 from gemma_lsp.models.default_model import default_model
@@ -27,13 +27,14 @@ def never() -> bool:
 
 @pytest.fixture(scope="module")
 def llama() -> Iterator[LlamaBackend]:
-    backend = LlamaBackend(LlamaOptions(path=str(default_model()), n_ctx=4096, n_batch=128, shifts=True))
+    backend = LlamaBackend(LlamaOptions(path=str(default_model()), n_ctx=4096, n_batch=128))
+    backend.try_shifts()
     yield backend
     backend.close()
 
 
 @pytest.fixture(params=["fake", "llama"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Shifting]:
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "fake":
         yield FakeBackend(n_swa=128, n_slice=128, n_ctx=4096, can=Capabilities(shift=True))
         return
@@ -282,7 +283,7 @@ def test_a_grammar_is_kept_to(llama: LlamaBackend) -> None:
     llama.remove(0, -1, -1)
 
 
-def test_moved_cells_are_followed_where_they_are(backend: Shifting) -> None:
+def test_moved_cells_are_followed_where_they_are(backend: Backend) -> None:
     """Positions move with the shift, and nothing is saved before a batch has made it come true."""
     assert backend.can.shift
     tokens = prompt(backend)
@@ -297,7 +298,7 @@ def test_moved_cells_are_followed_where_they_are(backend: Shifting) -> None:
     assert backend.save(0)
 
 
-def test_cells_of_two_sequences_move_once_for_both(backend: Shifting) -> None:
+def test_cells_of_two_sequences_move_once_for_both(backend: Backend) -> None:
     """So the guard follows the trunk, and must not be moved itself."""
     tokens = prompt(backend)
     feed(backend, 0, tokens)
@@ -307,7 +308,7 @@ def test_cells_of_two_sequences_move_once_for_both(backend: Shifting) -> None:
     backend.evaluate(3, 0, tokens[:1], False, never)
 
 
-def test_an_empty_sequence_begins_anywhere_and_lends_its_window(backend: Shifting) -> None:
+def test_an_empty_sequence_begins_anywhere_and_lends_its_window(backend: Backend) -> None:
     """One token computed alone is a window; put into another sequence, batches there must follow on it."""
     tokens = prompt(backend)
     feed(backend, 0, tokens)

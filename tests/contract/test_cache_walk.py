@@ -33,11 +33,10 @@ TRUTH = "    return total + 1\n"
 def driver() -> Iterator[Driver]:
     found = Driver(
         LlamaBackend(
-            LlamaOptions(
-                path=str(default_model()), n_ctx=8192, n_batch=128, n_slice=64, n_trunks=2, n_outputs=16, shifts=True
-            )
+            LlamaOptions(path=str(default_model()), n_ctx=8192, n_batch=128, n_slice=64, n_trunks=2, n_outputs=16)
         )
     )
+    found.backend.try_shifts()
     yield found
     found.close()
 

@@ -116,7 +116,9 @@ class ScriptedEngine:
         finally:
             self.cancelled += not ended
 
-    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+    async def warm(
+        self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Finished:
         """Is done at once."""
         n = sum(await self.count(prompt))
         on_progress(Progress(id="1", done=n, total=n, tokens_per_s=1000.0))

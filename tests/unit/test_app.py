@@ -335,11 +335,13 @@ class Reader(ScriptedEngine):
         self.go = asyncio.Event()
         self.go.set()
 
-    async def warm(self, workspace: str, prompt: Any, on_progress: Callable[[Progress], None]) -> Any:
+    async def warm(
+        self, workspace: str, prompt: Any, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Any:
         self.read.append("".join(segment.text for segment in prompt))
         on_progress(Progress(id="1", done=1, total=10, tokens_per_s=1.0))
         await self.go.wait()
-        return await super().warm(workspace, prompt, on_progress)
+        return await super().warm(workspace, prompt, on_progress, moves=moves)
 
 
 async def test_the_whole_repository_becomes_resident(shop: Path) -> None:

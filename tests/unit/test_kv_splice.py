@@ -9,8 +9,8 @@ from hypothesis.stateful import invariant, rule
 
 from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.base.errors import DecodeFailed, EngineError
-from gemma_lsp.bench.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.backend import Aborted, NoSlot, ShiftFailed
+from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Capabilities, Policy, Reveal, Rewind, Wanted, plan
 from gemma_lsp.kv.ranges import span

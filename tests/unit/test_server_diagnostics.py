@@ -39,10 +39,12 @@ class SlowReading(ScriptedEngine):
         super().__init__(*answers, model=model)
         self.reading, self.may_end = asyncio.Event(), asyncio.Event()
 
-    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+    async def warm(
+        self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Finished:
         self.reading.set()
         await self.may_end.wait()
-        return await super().warm(workspace, prompt, on_progress)
+        return await super().warm(workspace, prompt, on_progress, moves=moves)
 
 
 async def pulled_early(client: RawClient, engine: SlowReading, shop: Path) -> int:

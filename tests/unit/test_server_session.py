@@ -158,9 +158,9 @@ class MortalEngine(ScriptedEngine):
         super().__init__(EngineUnavailable("the engine has stopped"), "weight * 3")
         self.warmed = 0
 
-    async def warm(self, workspace: str, prompt: Any, on_progress: Any) -> Any:
+    async def warm(self, workspace: str, prompt: Any, on_progress: Any, *, moves: bool = False) -> Any:
         self.warmed += 1
-        return await super().warm(workspace, prompt, on_progress)
+        return await super().warm(workspace, prompt, on_progress, moves=moves)
 
 
 async def test_an_engine_that_dies_is_used_again(shop: Path) -> None:

@@ -56,7 +56,7 @@ class LlamaBackend:
         self._on_abort = lib.ggml_abort_callback(self._cut_short)
         self._armed, self._step_s = False, 0.0
         self._pending = False  # cells were moved and no batch has rotated them since
-        self._can_shift = options.shifts and can_shift(options)
+        self._can_shift = False  # until it was tried
         self._info = self._describe(gpu)
 
     # -- loading ---------------------------------------------------------------------------------------------------
@@ -201,6 +201,7 @@ class LlamaBackend:
         self._pending = False
         if moved and (code not in (0, 1) or library.said("K-shift")):
             lib.llama_memory_clear(self._memory, True)
+            self._can_shift = False
             raise ShiftFailed(f"llama.cpp could not move cells: {last_error()}; the cache will be rebuilt")
         if n == 1 and not moved:
             self._step_s = time.monotonic() - started
@@ -238,6 +239,9 @@ class LlamaBackend:
 
     def last_position(self, seq: int) -> int:
         return int(lib.llama_memory_seq_pos_max(self._memory, seq))
+
+    def try_shifts(self) -> None:
+        self._can_shift = can_shift(self._options, self.identity, on_gpu=self._info.gpu_layers > 0)
 
     def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
         if self.last_position(seq) >= start:

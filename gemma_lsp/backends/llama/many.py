@@ -79,7 +79,9 @@ class ManyClient:
         """Tokens of each segment."""
         return [len(self._backend.tokenize(s.visible, s.special)) for s in segments]
 
-    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+    async def warm(
+        self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Finished:
         """Nothing stays resident: done at once."""
         return Finished(id="", text="", reason="done", cost=Cost())
 

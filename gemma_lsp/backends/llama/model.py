@@ -36,7 +36,6 @@ class LlamaOptions:
     n_trunks: int = 1
     n_tail: int = 0  # 0: see engine.backend.tail_room
     masks: bool = True
-    shifts: bool = False  # try whether cells can be moved; it takes a child process that loads the model
     n_outputs: int = 0  # rows of logits at a time; 0: one for each sequence; `score` needs one for each token
     on_progress: Callable[[float], None] | None = None
 

@@ -2,18 +2,22 @@
 
 Asked of a context of 256 cells, where both halves of a windowed cache are of one size: `llama_memory_can_shift` says no
 of any other, whatever the model can do. Then 48 tokens are moved, and what follows them must be what followed before:
-a rotation that is not the model's own (partial, or of quantised keys) shows there.
+a rotation that is not the model's own (partial, or of quantised keys) shows there. Where the engine uses a GPU the last
+layer is tried on it, too. What was found is kept in the user's cache folder, for this file, build and cache type.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from gemma_lsp.backends.llama import library
@@ -26,9 +30,31 @@ LIMIT = {"f16": 0.01, "bf16": 0.05, "q8_0": 0.02}  # nats of KL in the mean; wro
 _TEXT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 3
 
 
-def can_shift(options: LlamaOptions) -> bool:
+def can_shift(options: LlamaOptions, identity: str, *, on_gpu: bool = False) -> bool:
     """Whether moved cells are as good as they were; False too where the child does not come back."""
-    said = json.dumps([options.path, options.kv_type, options.flash_attention])
+    known = _known()
+    if identity not in known:
+        known[identity] = _tried(json.dumps([options.path, options.kv_type, options.flash_attention, 2 * on_gpu]))
+        with contextlib.suppress(OSError):  # then it is tried again the next time
+            found_file().parent.mkdir(parents=True, exist_ok=True)
+            found_file().write_text(json.dumps(known), "utf-8")
+    return known[identity]
+
+
+def found_file() -> Path:
+    """Where it is kept what could be moved, by the identity of model, build and settings."""
+    return Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "shifts.json"
+
+
+def _known() -> dict[str, bool]:
+    try:
+        said = json.loads(found_file().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(k): v is True for k, v in said.items()} if isinstance(said, dict) else {}
+
+
+def _tried(said: str) -> bool:
     try:
         command = own_module(__name__, said)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
@@ -37,11 +63,11 @@ def can_shift(options: LlamaOptions) -> bool:
     return done.returncode == 0
 
 
-def moved_well(path: str, kv_type: str, flash: str) -> bool:
+def moved_well(path: str, kv_type: str, flash: str, gpu_layers: int = 0) -> bool:
     """The trial itself. May abort the process."""
     library.start()
     weights = lib.llama_model_default_params()
-    weights.n_gpu_layers = 0
+    weights.n_gpu_layers = gpu_layers
     model = lib.llama_model_load_from_file(path.encode(), weights)
     params = lib.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = CELLS

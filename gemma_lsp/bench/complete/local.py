@@ -51,7 +51,9 @@ class DriverClient:
         enough = options.enough or (lambda text: False)
         yield self._driver.answer(workspace, prompt, request, enough)
 
-    async def warm(self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None]) -> Finished:
+    async def warm(
+        self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Finished:
         """Makes the prompt resident."""
         evaluated = self._driver.bring(workspace, prompt, exact=True)
         return Finished(id="", text="", reason="done", cost=Cost(evaluated=evaluated))

@@ -82,7 +82,9 @@ async def _step(client: EngineClient, workspace: str, moment: Moment, arm: Arm) 
     answer = await _answer(client, workspace, prompt, moment.question.stop, early)
     first = waited[0] if waited else answer
     spent = [*waited, answer]
-    idle = [await warm(client, moment.idle, workspace)] if moment.idle and arm in (Arm.ERRATA, Arm.EARLY) else []
+    idle = []
+    if moment.idle and arm in (Arm.ERRATA, Arm.EARLY):
+        idle.append(await warm(client, moment.idle, workspace, moves=arm is Arm.EARLY))
     if answer.early and not idle:  # too much to wait for, too little for a new layout: it is read now
         idle.append(await _read(client, workspace, moment.question.heads[arm]))
     return CostRow(

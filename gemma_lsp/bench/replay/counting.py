@@ -21,6 +21,7 @@ class CountingBackend:
         self._model = model
         self._info = replace(model.info, n_ctx=n_ctx, n_tail=tail_room(n_ctx))
         self._held: dict[int, Ranges] = {}
+        self._shifts: list[tuple[Ranges, int]] = []  # positions and how far their cells go with the next batch
         self.n_seq, self.n_trunks, self.n_guard = model.n_seq, model.n_trunks, model.n_guard
         self.n_choices = 1  # an answer that is always the same would be guessed
         self.n_slice, self.bos, self.identity = model.n_slice, model.bos, model.identity
@@ -47,6 +48,9 @@ class CountingBackend:
     def evaluate(self, seq: int, position: int, tokens: Sequence[int], logits: bool, abort: Callable[[], bool]) -> None:
         """Takes cells, if there are any."""
         # One trunk is used, and its sequences hold the same cells at the same positions.
+        shifts, self._shifts = self._shifts, []
+        for holder in list(self._held) if shifts else ():
+            self._held[holder] = _shifted(self._held[holder], shifts)
         held = Ranges(piece for ranges in self._held.values() for piece in ranges)
         if len(held) + len(tokens) > self._info.n_ctx:
             raise NoSlot("no free cells")
@@ -68,6 +72,21 @@ class CountingBackend:
     def last_position(self, seq: int) -> int:
         """The sequence's last position, -1 when empty."""
         return max((stop - 1 for _, stop in self._of(seq)), default=-1)
+
+    def try_shifts(self) -> None:
+        """Has the model found out."""
+        self._model.try_shifts()
+
+    def shift(self, seq: int, start: int, stop: int, delta: int) -> None:
+        """Moves positions, with the next batch."""
+        self._shifts.append((self._of(seq) & _asked(start, stop), delta))
+
+    def window(self, seq: int) -> bytes:
+        """There is no state."""
+        return b""
+
+    def set_window(self, seq: int, window: bytes | memoryview) -> None:
+        """There is no state."""
 
     def save(self, seq: int) -> bytes:
         """There is no state."""
@@ -101,6 +120,14 @@ class SameAgain:
 
     def close(self) -> None:
         """Holds nothing."""
+
+
+def _shifted(held: Ranges, shifts: Sequence[tuple[Ranges, int]]) -> Ranges:
+    """Where cells are after shifts, each of which names them by where they were before any."""
+    moved = Ranges((start + delta, stop + delta) for cells, delta in shifts for start, stop in held & cells)
+    for cells, _ in shifts:
+        held -= cells
+    return held | moved
 
 
 def _asked(start: int, stop: int) -> Ranges:

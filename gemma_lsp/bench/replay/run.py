@@ -75,6 +75,8 @@ async def _costs(options: BenchOptions, history: History, load: Load, say: Say) 
     rows: list[CostRow] = []
     async with session(_backend(options, load)) as running:
         script = script_of(running.editing(history), history.commits)
+        if Arm.EARLY in options.arms:  # the server finds it out, too, once something is resident
+            await asyncio.to_thread(running.backend.try_shifts)
         for arm in (a for a in options.arms if a not in FOLDED):
             start, more = await replay(running.client, script, arm, say)
             starts.append(start)

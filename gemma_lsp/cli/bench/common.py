@@ -31,7 +31,7 @@ def loader_for(model: str, repo: Path) -> Load:
     path = find(settings, model).path
 
     def load(options: LoadOptions) -> ScoringBackend:
-        return LlamaBackend(
+        backend = LlamaBackend(
             LlamaOptions(
                 path=str(path),
                 n_ctx=options.n_ctx,
@@ -43,9 +43,11 @@ def loader_for(model: str, repo: Path) -> Load:
                 n_trunks=options.n_trunks,
                 masks=settings.engine.masks,
                 n_outputs=options.n_outputs,
-                shifts=options.shifts,
             )
         )
+        if options.shifts:
+            backend.try_shifts()
+        return backend
 
     return load
 

@@ -1,6 +1,4 @@
-"""Carrying out splices on a trunk: new text in the middle, what stands behind it moved. One thread; blocks.
-
-The product does not splice, because the measurement says so (docs/design/splice.md); the bench does, to measure it.
+"""Carrying out splices on a trunk: new text in the middle, what stands behind it moved. The engine's thread only.
 
 One splice is one step: before it and after it the ledger equals what the backend holds, and requests may come between
 two of them. The cells behind the place wait in a scratch sequence, which must be empty, while the new tokens are
@@ -14,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gemma_lsp.base.errors import EngineError
-from gemma_lsp.engine.backend import Shifting
+from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import Clear, Hide, Reveal, Rewind
 from gemma_lsp.kv.splice import Relabel, Splice, SpliceOp, spliced, to_warm
@@ -32,7 +30,7 @@ class Scratch:
     rewarm: int
 
 
-def apply_splice_op(backend: Shifting, trunk: Trunk, op: SpliceOp, scratch: Scratch, abort: Abort) -> int:
+def apply_splice_op(backend: Backend, trunk: Trunk, op: SpliceOp, scratch: Scratch, abort: Abort) -> int:
     """Carries out one operation of a splice plan; returns how many tokens that took.
 
     After `Aborted` the trunk is as before, after any other error it is empty; after `ShiftFailed` every trunk is, and
@@ -49,7 +47,7 @@ def apply_splice_op(backend: Shifting, trunk: Trunk, op: SpliceOp, scratch: Scra
             return 0
 
 
-def _splice(backend: Shifting, trunk: Trunk, op: Splice, scratch: Scratch, abort: Abort) -> int:
+def _splice(backend: Backend, trunk: Trunk, op: Splice, scratch: Scratch, abort: Abort) -> int:
     trunk.ledger.lose(len(trunk.ledger))
     warm = to_warm(trunk.ledger, op, scratch.rewarm)
     window = _warmed(backend, trunk, op.start - warm, op.start, scratch.seq, abort) if warm else None
@@ -70,7 +68,7 @@ def _splice(backend: Shifting, trunk: Trunk, op: Splice, scratch: Scratch, abort
     return warm + len(op.tokens)
 
 
-def _open(backend: Shifting, trunk: Trunk, op: Splice, window: bytes | memoryview | None, scratch: int) -> None:
+def _open(backend: Backend, trunk: Trunk, op: Splice, window: bytes | memoryview | None, scratch: int) -> None:
     """Takes out what goes, and moves what stands behind it out of the way."""
     seq, guard, attic = trunk.sequences
     backend.copy(seq, scratch, op.stop, -1)
@@ -86,7 +84,7 @@ def _open(backend: Shifting, trunk: Trunk, op: Splice, window: bytes | memoryvie
         backend.shift(attic, op.stop, -1, delta)
 
 
-def _warmed(backend: Shifting, trunk: Trunk, start: int, stop: int, scratch: int, abort: Abort) -> bytes | memoryview:
+def _warmed(backend: Backend, trunk: Trunk, start: int, stop: int, scratch: int, abort: Abort) -> bytes | memoryview:
     """The sliding half of [start, stop), computed in the scratch sequence. The trunk keeps its cells.
 
     A batch must follow on the last sliding cell, and only another window replaces a window: so the first token is
@@ -107,7 +105,7 @@ def _warmed(backend: Shifting, trunk: Trunk, start: int, stop: int, scratch: int
         backend.remove(scratch, -1, -1)
 
 
-def _read(backend: Shifting, seq: int, start: int, tokens: Sequence[int], abort: Abort) -> None:
+def _read(backend: Backend, seq: int, start: int, tokens: Sequence[int], abort: Abort) -> None:
     for at in range(0, len(tokens), backend.n_slice):
         backend.evaluate(seq, start + at, tokens[at : at + backend.n_slice], False, abort)
 
