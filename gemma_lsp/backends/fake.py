@@ -220,6 +220,9 @@ class FakeBackend:
     def identity(self) -> str:
         return f"fake {self._info.n_swa}"
 
+    def size(self, seq: int) -> int:
+        return len(self.save(seq))
+
     def save(self, seq: int) -> bytes | memoryview:
         self._refuse_pending()
         cells = sorted((c for c in self._cells if seq in c.seqs), key=lambda c: c.position)

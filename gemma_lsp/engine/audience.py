@@ -1,8 +1,9 @@
-"""Who waits for a run's answer, and its text on the way to them. The engine's thread only."""
+"""Who waits for a run's answer, and its text on the way to them. Any thread: one may join or leave from another."""
 
 from __future__ import annotations
 
 import codecs
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,48 +28,55 @@ class Audience:
 
     def __init__(self, listener: Listener, stop: Sequence[str]) -> None:
         self.listeners = [listener]
+        self._lock = threading.RLock()
         self._writer = Writer(stop)
         self._unsaid, self._said_at = "", 0.0
 
     def write(self, piece: bytes) -> bool:
         """The next bytes of the answer; whether a stop string was met."""
-        text, stopped = self._writer.write(piece)
-        self._unsaid += text
-        if time.monotonic() - self._said_at >= DELTA_S:
-            self._say()
-        return stopped
+        with self._lock:
+            text, stopped = self._writer.write(piece)
+            self._unsaid += text
+            if time.monotonic() - self._said_at >= DELTA_S:
+                self._say()
+            return stopped
 
     def tell(self, event: Callable[[str], Event]) -> None:
         """Something for everyone, by the id of each."""
-        for listener in self.listeners:
-            listener.reply(event(listener.id))
+        with self._lock:
+            for listener in self.listeners:
+                listener.reply(event(listener.id))
 
     def attach(self, listener: Listener) -> None:
         """One more shares the answer, and gets at once what there is."""
-        self._say()
-        self.listeners.append(listener)
-        if self._writer.text:
-            listener.reply(Delta(id=listener.id, text=self._writer.text))
+        with self._lock:
+            self._say()
+            self.listeners.append(listener)
+            if self._writer.text:
+                listener.reply(Delta(id=listener.id, text=self._writer.text))
 
     def detach(self, listener: Listener, cost: Cost) -> None:
         """One of several no longer wants the answer."""
-        self._say()
-        self.listeners.remove(listener)
-        listener.reply(Finished(id=listener.id, text=self._writer.text, reason="cancelled", cost=cost))
+        with self._lock:
+            self._say()
+            self.listeners.remove(listener)
+            listener.reply(Finished(id=listener.id, text=self._writer.text, reason="cancelled", cost=cost))
 
     def finish(self, reason: str, cost: Cost, first_chance: float) -> None:
         """Answers everyone. What may be the start of a stop string is said too, unless nobody wants it."""
-        if reason not in ("cancelled", "superseded"):
-            self._unsaid += self._writer.flush()
-        self._say()
-        text = self._writer.text
-        self.tell(lambda id_: Finished(id=id_, text=text, reason=reason, cost=cost, first_chance=first_chance))
-        self.listeners = []
+        with self._lock:
+            if reason not in ("cancelled", "superseded"):
+                self._unsaid += self._writer.flush()
+            self._say()
+            text = self._writer.text
+            self.tell(lambda id_: Finished(id=id_, text=text, reason=reason, cost=cost, first_chance=first_chance))
+            self.listeners = []
 
     def leave(self) -> list[Listener]:
         """Those who must be told by somebody else that there will be no answer."""
-        told, self.listeners = self.listeners, []
-        return told
+        with self._lock:
+            told, self.listeners = self.listeners, []
+            return told
 
     def _say(self) -> None:
         if self._unsaid:

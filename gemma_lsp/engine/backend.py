@@ -113,6 +113,9 @@ class Backend(Protocol):
     def identity(self) -> str:
         """Digest of model file, build and cache settings: whether a saved state fits."""
 
+    def size(self, seq: int) -> int:
+        """Bytes of the sequence's state."""
+
     def save(self, seq: int) -> bytes | memoryview:
         """The sequence's state: all of it but sliding cells behind its window."""
 

@@ -61,7 +61,7 @@ class _Host:
         self.secret = ""
 
     async def until_idle(self, limit: float) -> None:
-        while self._writers or time.monotonic() - self._idle_since < limit:
+        while not self._engine.dead and (self._writers or time.monotonic() - self._idle_since < limit):
             await asyncio.sleep(min(1.0, max(0.05, limit / 4)))
 
     def disconnect(self) -> None:

@@ -118,6 +118,10 @@ class SnapshotStore:
             return None
         return Loaded(_native(tokens), header.runs, data[end:-16])
 
+    def has_room_for(self, n_bytes: int) -> bool:
+        """Whether so much may be kept at all."""
+        return n_bytes <= self._budget
+
     def save(self, workspace: str, ledger: Ledger, state: bytes | memoryview) -> Path | None:
         """Writes a trunk that holds nothing hidden. None if the disk refuses; nothing half-written stays."""
         runs = _rows(ledger)

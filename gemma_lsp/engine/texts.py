@@ -6,13 +6,17 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from gemma_lsp.engine.messages import SegmentRef
 from gemma_lsp.kv.plan import Wanted
 
 Piece = Callable[[int], bytes]
 MAX_TOKENS = 4_000_000  # 16 MB of tokens; guessed, several times the largest context
+
+
+class TextGone(Exception):
+    """The tokens of a segment were pushed out by others, and its text is not at hand: it is to be asked for again."""
 
 
 class TokenStore:
@@ -25,18 +29,23 @@ class TokenStore:
         self._tokens: OrderedDict[str, array[int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def missing(self, refs: Iterable[SegmentRef], texts: dict[str, str]) -> tuple[str, ...]:
-        """Keys that are neither tokenised nor among `texts`, each once."""
+    def missing(self, refs: Sequence[SegmentRef], texts: dict[str, str]) -> tuple[str, ...]:
+        """Keys that are neither tokenised nor among `texts`, each once. What is there counts as used."""
         with self._lock:
+            for ref in refs:
+                if ref.key in self._tokens:
+                    self._tokens.move_to_end(ref.key)
             return tuple(dict.fromkeys(r.key for r in refs if r.key not in self._tokens and r.key not in texts))
 
     def tokens(self, ref: SegmentRef, texts: dict[str, str]) -> array[int]:
-        """The segment's tokens; its text must be known."""
+        """The segment's tokens. Raises `TextGone` where they are not there and its text is not, either."""
         with self._lock:
             found = self._tokens.get(ref.key)
             if found is not None:
                 self._tokens.move_to_end(ref.key)
                 return found
+        if ref.key not in texts:
+            raise TextGone(ref.key)
         made = array("i", self._tokenize(texts[ref.key], ref.special))
         with self._lock:
             self._tokens[ref.key] = made

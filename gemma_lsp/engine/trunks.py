@@ -52,7 +52,9 @@ class Trunks:
         store, trunk = self._store, self._by_workspace.get(run.request.workspace)
         if not store or not trunk or trunk.ledger.exact_upto() != run.n_prompt or len(trunk.ledger) != run.n_prompt:
             return
-        if len(trunk.ledger) >= WORTH and not store.known(run.request.workspace, trunk.ledger):
+        if len(trunk.ledger) < WORTH or not store.has_room_for(self._backend.size(trunk.seq)):
+            return
+        if not store.known(run.request.workspace, trunk.ledger):
             copy = restored_ledger(trunk.ledger.n_swa, trunk.ledger.tokens[:], trunk.ledger.runs)
             self._disk.submit(store.save, run.request.workspace, copy, trunk.save())
 

@@ -43,7 +43,7 @@ class Eager(Speculation):
 
 def answer(backend: FakeBackend, prompt: str, monkeypatch: pytest.MonkeyPatch, **options: object) -> Finished:
     """One answer behind a body in which its text stands."""
-    monkeypatch.setattr("gemma_lsp.engine.core.Speculation", Eager)
+    monkeypatch.setattr("gemma_lsp.engine.admission.Speculation", Eager)
     engine = Engine(lambda progress: backend)
     engine.start()
     asker = Asker(engine)
@@ -104,7 +104,7 @@ def test_an_answer_ends_where_it_would(
 def test_an_answer_is_never_longer_than_asked_for(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
     """Guesses do not run over the limit."""
     backend = Counting()
-    monkeypatch.setattr("gemma_lsp.engine.core.Speculation", Eager)
+    monkeypatch.setattr("gemma_lsp.engine.admission.Speculation", Eager)
     engine = Engine(lambda progress: backend)
     engine.start()
     asker = Asker(engine)

@@ -275,6 +275,9 @@ class LlamaBackend:
         settings = [path.stat().st_size, o.kv_type, o.flash_attention, self._n_swa, self._info.gpu_layers > 0]
         return digest_bytes(head + tail + repr([llama_cpp.__version__, settings]).encode())
 
+    def size(self, seq: int) -> int:
+        return int(lib.llama_state_seq_get_size(self._ctx, seq))
+
     def save(self, seq: int) -> bytes | memoryview:
         self._refuse_pending()
         size = lib.llama_state_seq_get_size(self._ctx, seq)

@@ -88,6 +88,10 @@ class CountingBackend:
     def set_window(self, seq: int, window: bytes | memoryview) -> None:
         """There is no state."""
 
+    def size(self, seq: int) -> int:
+        """There is no state."""
+        return 0
+
     def save(self, seq: int) -> bytes:
         """There is no state."""
         return b""
