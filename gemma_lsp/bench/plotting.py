@@ -9,7 +9,7 @@ from typing import Any
 
 from gemma_lsp.base.errors import GemmaLspError
 
-INSTALL = "pip install 'gemma-lsp[bench]'"
+INSTALL = "pip install 'matplotlib>=3.10'"
 
 Panel = Callable[[Any], None]
 """Draws on one of matplotlib's `Axes`."""

@@ -95,7 +95,7 @@ def doctor_command(
     as_json: Json = False,
     cache: Annotated[bool, typer.Option("--cache", help="Compare cached answers with cold ones, instead.")] = False,
 ) -> None:
-    """Check the model, llama.cpp, the GPU, memory and folders; exit code 1 if something is to be done."""
+    """Check the model, llama.cpp, the GPU, memory, folders and settings; exit code 1 if something is to be done."""
     from gemma_lsp.cli.doctor import run_doctor
     from gemma_lsp.cli.doctor_cache import run_cache_check
 
@@ -130,7 +130,7 @@ def ask_command(
     """Ask a question about a repository; the answer streams to stdout."""
     from gemma_lsp.cli.ask import AskOptions, run_ask
 
-    run_ask(AskOptions(question=question, root=folder, model=model))
+    raise typer.Exit(run_ask(AskOptions(question=question, root=folder, model=model)))
 
 
 @app.command("serve")

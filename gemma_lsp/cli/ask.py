@@ -14,9 +14,10 @@ from rich.markup import escape
 
 from gemma_lsp.app import App
 from gemma_lsp.app.workspace import Phase, Workspace
-from gemma_lsp.base.errors import EngineError
+from gemma_lsp.base.errors import ConfigError, EngineError
 from gemma_lsp.cli import console
 from gemma_lsp.cli.engines import engine_factory
+from gemma_lsp.cli.index import holds_anything, nothing_to_read
 from gemma_lsp.cli.terminal import TerminalHost, cost_line
 from gemma_lsp.config.load import user_source
 from gemma_lsp.features import questions
@@ -32,12 +33,14 @@ class AskOptions:
     model: str = ""
 
 
-def run_ask(options: AskOptions) -> None:
-    """Asks and prints. Raises `GemmaLspError` where there is no answer."""
-    asyncio.run(_ask(options))
+def run_ask(options: AskOptions) -> int:
+    """Asks and prints; the exit code. Raises `GemmaLspError` where there is no answer and nothing said why."""
+    if not holds_anything(options.root):
+        raise ConfigError(f"{nothing_to_read(options.root)}; `gemma-lsp index` says what was left out")
+    return asyncio.run(_ask(options))
 
 
-async def _ask(options: AskOptions) -> None:
+async def _ask(options: AskOptions) -> int:
     err = console.stderr()
     with TerminalHost(err) as host:
         app = App(engine_factory(options.model), host)
@@ -48,12 +51,17 @@ async def _ask(options: AskOptions) -> None:
             workspace = app.workspaces[0]
             await host.until(lambda: workspace.phase.settled)
             if workspace.phase is Phase.FAILED:
+                if host.has_said(workspace.error):
+                    return 1
                 raise EngineError(workspace.error)
+            if not workspace.snapshot.files:  # there are some, and none is fit to be read
+                raise ConfigError(f"{nothing_to_read(options.root)}; `gemma-lsp index` says what was left out")
             answer = await app.answer(workspace, lambda ctx: questions.ask(ctx, options.question, _say))
         finally:
             await app.close()
     print(flush=True)
     _print_rest(err, workspace, answer)
+    return 0
 
 
 def _say(delta: str) -> None:

@@ -100,7 +100,8 @@ def _python(seen: Surroundings) -> list[Check]:
 
 def _model(seen: Surroundings) -> list[Check]:
     if seen.shape is None or seen.found is None:
-        where = f"{seen.found.path}: " if seen.found else ""
+        path = str(seen.found.path) if seen.found else ""
+        where = f"{path}: " if path not in seen.model_error else ""
         advice = ("`gemma-lsp models` lists what is on this machine",)
         return [Check(name="model", state=State.ACTION, text=f"{where}{seen.model_error}", advice=advice)]
     shape = seen.shape
@@ -119,9 +120,12 @@ def _model(seen: Surroundings) -> list[Check]:
         )
     ]
     if not shape.has_chat_template:
-        advice = ("Gemma 4 12B is what one works with: put its GGUF file into your models' folder, or set model.path",)
+        for_work = (
+            "for work take one that follows instructions, such as Gemma 4 12B (larger than any measured so far)",
+            "put its GGUF file into your models' folder, or set model.path; `gemma-lsp models` says what context fits",
+        )
         text = "a base model without a chat template shows the machinery; its words are worth little"
-        checks.append(Check(name="model's words", state=State.NOTE, text=text, advice=advice))
+        checks.append(Check(name="model's words", state=State.NOTE, text=text, advice=for_work))
     return checks
 
 
@@ -195,12 +199,13 @@ def _folders(seen: Surroundings) -> list[Check]:
 
 
 def _settings(seen: Surroundings) -> list[Check]:
+    there = "" if seen.settings_file.is_file() else " (not there: defaults)"
+    here = f"; of this folder: {seen.repository_file}" if seen.repository_file else "; this folder sets nothing"
+    text = f"{seen.settings_file}{there}{here}"
     if seen.problems:
         lines = tuple(str(problem) for problem in seen.problems)
-        text = f"{len(lines)} wrong in {seen.settings_file}"
-        return [Check(name="settings", state=State.ACTION, text=text, advice=lines)]
-    there = "" if seen.settings_file.is_file() else " (not there: defaults)"
-    return [Check(name="settings", state=State.OK, text=f"{seen.settings_file}{there}")]
+        return [Check(name="settings", state=State.ACTION, text=f"{len(lines)} wrong; {text}", advice=lines)]
+    return [Check(name="settings", state=State.OK, text=text)]
 
 
 def _editors(seen: Surroundings) -> list[Check]:

@@ -14,15 +14,18 @@ from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import console
 from gemma_lsp.cli.bench.common import loader_for
 
-_ADVICE = (
-    "cached answers of this model differ from cold ones by more than the noise: set engine.masks to false, "
-    "and tell us the model, the build and these numbers"
+_ADVICE = "cached answers of this model differ from cold ones by more than the noise: set engine.masks to false"
+_TAKES = (
+    "comparing cached answers with cold ones: this loads the model and reads about 12,000 tokens, "
+    "a minute or two with a small model on a CPU and longer with a larger one"
 )
 
 
 def run_cache_check(model: str, *, as_json: bool) -> int:
     """Prints what was found; 1 if a cached answer is not what a cold one is. Raises `GemmaLspError`."""
-    with console.stderr().status("comparing cached answers with cold ones; this reads some thousand tokens"):
+    err = console.stderr()
+    err.print(_TAKES, soft_wrap=True)
+    with err.status("reading"):
         # Cells for two trunks, each with what it masks.
         driver = Driver(loader_for(model, Path.cwd())(LoadOptions(n_ctx=2 * N_CTX, n_trunks=2, n_outputs=N_OUTPUTS)))
         try:

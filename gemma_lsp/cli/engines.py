@@ -29,10 +29,13 @@ _FOREVER_S = 1e9
 _SHARE_OF_RAM = 0.7  # a found model may weigh so much; guessed: the rest is for its context and everything else
 
 
-def settings_for(root: Path) -> Settings:
-    """The settings of a command that no editor started: the user's file and the repository's. Problems are logged."""
+def settings_for(root: Path, *, quiet: bool = False) -> Settings:
+    """The settings of a command that no editor started: the user's file and the repository's.
+
+    Problems are logged, unless the caller says that somebody else tells them.
+    """
     loaded = merge((user_source(), repository_source(root)))
-    for problem in loaded.problems:
+    for problem in () if quiet else loaded.problems:
         log.warning("%s", problem)
     return loaded.settings
 
@@ -40,7 +43,9 @@ def settings_for(root: Path) -> Settings:
 def find(settings: Settings, model: str = "") -> FoundModel:
     """The model to run: `model` if named on the command line, else as the settings say. Raises `ModelError`."""
     largest = int(psutil.virtual_memory().total * _SHARE_OF_RAM)
-    return find_model(Search(model_path=model or settings.model.path, max_bytes=largest))
+    if model:
+        return find_model(Search(model_path=model, named_by="--model"))
+    return find_model(Search(model_path=settings.model.path, max_bytes=largest))
 
 
 def engine_spec(settings: Settings, model_path: Path) -> EngineSpec:

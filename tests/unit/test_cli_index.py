@@ -53,6 +53,16 @@ def test_what_fits_stands_in_full_and_in_order(repository: Path) -> None:
     assert found["skipped"] == {".env": "a secret by its name", "build/": "generated"}
 
 
+def test_a_folder_without_anything_to_read_is_named(tmp_path: Path) -> None:
+    """With the kinds of files that are read, and what was left out."""
+    (tmp_path / "main.go").write_text("package main\n")
+    (tmp_path / "node_modules").mkdir()
+    done = CliRunner().invoke(app, ["index", str(tmp_path), "--estimate"])
+    assert done.exit_code == 0
+    assert f"there is nothing to read in {tmp_path}: Python files, README files" in done.stdout
+    assert "installed packages: node_modules/" in done.stdout
+
+
 def test_a_small_budget_takes_outlines(repository: Path) -> None:
     """Nothing exceeds the budget, and the form is told."""
     found = index(str(repository), "--budget", "900")
@@ -94,5 +104,5 @@ def test_errors_are_one_line_on_stderr(
     assert ended.value.code == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("gemma-lsp: model.path names none.gguf")
+    assert said.err.startswith("gemma-lsp: --model names none.gguf")
     assert said.err.count("\n") == 1

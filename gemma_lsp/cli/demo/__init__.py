@@ -23,9 +23,9 @@ _LOG_LINES = 15
 ENGINE_LIMIT_S = 30
 _SMALL_MODEL = (
     "Gemma 3 270M is a base model of 250 MB: its words only show the machinery. "
-    "What one works with is Gemma 4 12B: download it as a GGUF file (about 7 GB at 4 bits), "
-    "then run `make demo MODEL=file.gguf`, and set model.path in the editor or put the file where "
-    "`gemma-lsp models` finds it."
+    "For work take one that follows instructions, such as Gemma 4 12B (about 7 GB at 4 bits; larger than any measured "
+    "so far): download a GGUF file, run `make demo MODEL=file.gguf`, and set model.path in the editor or put the file "
+    "where `gemma-lsp models` finds it. README.md says which model fits which machine."
 )
 
 
@@ -61,7 +61,7 @@ def run_demo(options: DemoOptions) -> int:
 
 def _model(options: DemoOptions) -> Path:
     """The named model or the default one; never one that happens to lie around, so that runs compare."""
-    return find_model(Search(model_path=options.model)).path if options.model else default_model()
+    return find_model(Search(model_path=options.model, named_by="--model")).path if options.model else default_model()
 
 
 async def _play(screen: Screen, root: Path, model: Path, pace: Pace) -> list[str]:
