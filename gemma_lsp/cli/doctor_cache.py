@@ -16,8 +16,8 @@ from gemma_lsp.cli.bench.common import loader_for
 
 _ADVICE = "cached answers of this model differ from cold ones by more than the noise: set engine.masks to false"
 _TAKES = (
-    "comparing cached answers with cold ones: this loads the model and reads about 12,000 tokens, "
-    "a minute or two with a small model on a CPU and longer with a larger one"
+    "comparing cached answers with cold ones: the model is loaded and reads about 10,000 tokens, "
+    "which takes minutes with a small model on a CPU, and longer with a larger one"
 )
 
 
