@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemma_lsp.features.actions.definitions import annotation_names, known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable, check, line_edits, same_code
-from gemma_lsp.features.actions.facts import annotation_names, facts_at, known_names, parameters
+from gemma_lsp.features.actions.facts import facts_at
 from gemma_lsp.features.actions.surroundings import definition_at, definitions_used
 from gemma_lsp.features.actions.test import module_of, path_of_tests
 from gemma_lsp.features.actions.tracebacks import MAX_CHARS, clipped, place_in

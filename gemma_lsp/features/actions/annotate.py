@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.definitions import annotation_names, known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable, line_edits
-from gemma_lsp.features.actions.facts import annotation_names, known_names, parameters
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
 from gemma_lsp.features.actions.targets import Target, definition_target, indented, parsed_answer

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gemma_lsp.features.actions.action import Action, Answer, Facts
+from gemma_lsp.features.actions.definitions import is_stub, parameters, same_definition
 from gemma_lsp.features.actions.edits import Unchanged, Unusable, line_edits, same_code
-from gemma_lsp.features.actions.facts import is_stub, parameters
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task, Unseen
 from gemma_lsp.features.actions.targets import Target, fitted, target_at
@@ -92,7 +92,7 @@ def _fixed(code: str, target: Target) -> tuple[Edit, ...]:
     edits = rewritten(code, target)
     if target.symbol is not None and target.symbol.kind is not SymbolKind.CLASS:
         parsed = parse(target.parsed.path, target.parsed.text.with_edits(edits))
-        after = next((s for s in parsed.symbols if s.qualified == target.symbol.qualified), None)
+        after = same_definition(parsed, target.parsed, target.symbol)
         old = parameters(target.parsed.text.slice(target.symbol.signature)) or []
         new = (parameters(parsed.text.slice(after.signature)) if after is not None else None) or []
         if lost := {p.name for p in old} - {p.name for p in new}:
@@ -109,7 +109,8 @@ def rewritten(code: str, target: Target) -> tuple[Edit, ...]:
         raise Unchanged("it changes nothing but comments and formatting")
     if target.symbol is not None and not is_stub(target.parsed, target.symbol):
         parsed = parse(target.parsed.path, after)
-        if any(s.qualified == target.symbol.qualified and is_stub(parsed, s) for s in parsed.symbols):
+        found = same_definition(parsed, target.parsed, target.symbol)
+        if found is not None and is_stub(parsed, found):
             raise Unusable(f"it leaves nothing of what `{target.symbol.name}` does")
     return edits
 

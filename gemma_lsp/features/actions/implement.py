@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.definitions import is_stub, same_definition
 from gemma_lsp.features.actions.edits import Unusable
-from gemma_lsp.features.actions.facts import is_stub
 from gemma_lsp.features.actions.fix import rewritten
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
@@ -69,7 +69,7 @@ def _taken(code: str, target: Target, symbol: Symbol) -> tuple[Edit, ...]:
     """The edits, if the definition says something with them. Raises `Unusable`."""
     edits = rewritten(code, target)
     after = parse(target.parsed.path, target.parsed.text.with_edits(edits))
-    found = next((s for s in after.symbols if s.qualified == symbol.qualified), None)
+    found = same_definition(after, target.parsed, symbol)
     if found is not None and is_stub(after, found):
         raise Unusable("it has no body either")
     return edits

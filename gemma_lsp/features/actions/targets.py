@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gemma_lsp.base.errors import EditError
+from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable
-from gemma_lsp.features.actions.facts import known_names
+from gemma_lsp.features.actions.strings import documented_lines, string_lines
 from gemma_lsp.features.actions.surroundings import definition_at
 from gemma_lsp.prompt.tails import Selection
 from gemma_lsp.syntax.parse import parse
@@ -99,12 +100,16 @@ def fitted(code: str, target: Target) -> list[str]:
     """The lines of an answer that take the target's place, in its indentation. Raises `Unusable`."""
     lines = _without_numbers(code).split("\n")
     if target.symbol is not None:
-        lines = _definition_lines(lines, target, target.symbol)
-    return indented(lines, target.indent, target.parsed)
+        return _definition_lines(lines, target, target.symbol)
+    return indented(lines, target.indent, target.parsed, _shown_strings(target))
 
 
-def indented(lines: Sequence[str], indent: str, parsed: ParsedFile) -> list[str]:
-    """Lines moved to an indentation, in the file's own unit; what stands further left is part of a string."""
+def indented(lines: Sequence[str], indent: str, parsed: ParsedFile, before: Collection[str] = ()) -> list[str]:
+    """Lines moved to an indentation, in the file's own unit, but for what is the text of a string.
+
+    `before`: lines of strings that are to be changed. Where a model has moved one of them together with the code
+    around it, it goes back with it.
+    """
     lines = list(lines)
     while lines and not lines[0].strip():
         lines.pop(0)
@@ -112,7 +117,23 @@ def indented(lines: Sequence[str], indent: str, parsed: ParsedFile) -> list[str]
         raise Unusable("it holds no code")
     base = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
     tabs = _uses_tabs(parsed) and not any(line.startswith("\t") for line in lines)
-    return [_moved(line, base, indent, tabs=tabs) for line in lines]
+    moved = [_moved(line, base, indent, tabs=tabs) for line in lines]
+    documented = documented_lines(parsed_answer("\n".join(lines)))
+    for run in string_lines(lines):
+        text = [n for n in run if n not in documented]
+        if sum(moved[n] in before for n in text) <= sum(lines[n] in before for n in text):
+            for n in text:
+                moved[n] = lines[n]
+    return moved
+
+
+def _shown_strings(target: Target) -> frozenset[str]:
+    """The lines of the target that are text of a string, docstrings aside."""
+    text, first = target.parsed.text, target.lines.first
+    lines = [text.line(n) for n in range(first, target.lines.last + 1)]
+    documented = documented_lines(target.parsed)
+    inside = [n for run in string_lines(lines) for n in run if first + n not in documented]
+    return frozenset(lines[n] for n in inside if lines[n].strip())
 
 
 def _moved(line: str, base: str, indent: str, *, tabs: bool) -> str:
@@ -130,32 +151,45 @@ def parsed_answer(code: str) -> ParsedFile:
 
 
 def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> list[str]:
-    """The lines of the definition of the same name; without its decorators it gets those that stand there."""
+    """The lines of the definition of the same name, in the target's indentation.
+
+    Without decorators or a docstring it gets those that stand there, as they stand there.
+    """
     answer = parsed_answer("\n".join(lines))
-    same = [s for s in answer.symbols if s.name == symbol.name and s.kind is not SymbolKind.VARIABLE]
-    if not same:
+    found = _counterpart(answer, target, symbol)
+    if found is None:
         raise Unusable(f"it does not define `{symbol.name}`")
-    found = same[0]
     chosen = _lines_of(answer.text, found.span)
-    taken = [answer.text.line(n) for n in range(chosen.first, chosen.last + 1)]
-    if imports := _missing_imports(answer, found, target):
-        after = found.docstring.end if found.docstring is not None else found.signature.end
-        body = answer.text.position(found.body.start)
-        if body.line > answer.text.position(found.signature.end).line:
-            at = answer.text.position(after).line - chosen.first + 1
-            taken[at:at] = [" " * body.column + line for line in imports]
-    margin = taken[0][: len(taken[0]) - len(taken[0].lstrip())]
+    chosen_lines = [answer.text.line(n) for n in range(chosen.first, chosen.last + 1)]
+    taken = indented(chosen_lines, target.indent, target.parsed, _shown_strings(target))
     old = target.parsed.text
-    if symbol.docstring is not None and found.docstring is None and len(found.body):
-        first, last = (old.position(at).line for at in (symbol.docstring.start, symbol.docstring.end))
-        kept = [margin + old.line(n).removeprefix(target.indent) for n in range(first, last + 1)]
-        at = answer.text.position(found.signature.end).line - chosen.first + 1
-        if answer.text.position(found.body.start).line - chosen.first >= at:
-            taken[at:at] = kept
-    decorators = old.content[old.line_span(target.lines.first).start : symbol.signature.start].split("\n")[:-1]
-    if decorators and found.span.start == found.signature.start:
-        taken = [margin + line.removeprefix(target.indent) for line in decorators] + taken
-    return taken
+    signature_end, body = answer.text.position(found.signature.end).line, answer.text.position(found.body.start)
+    if body.line > signature_end:
+        below = signature_end + 1 - chosen.first
+        first_of_body = taken[body.line - chosen.first]
+        space = first_of_body[: len(first_of_body) - len(first_of_body.lstrip())]
+        after = answer.text.position(found.docstring.end).line + 1 - chosen.first if found.docstring else below
+        taken[after:after] = [space + line for line in _missing_imports(answer, found, target)]
+        if symbol.docstring is not None and found.docstring is None:
+            first, last = (old.position(at).line for at in (symbol.docstring.start, symbol.docstring.end))
+            taken[below:below] = [old.line(n) for n in range(first, last + 1)]
+    above = old.content[old.line_span(target.lines.first).start : symbol.signature.start].split("\n")[:-1]
+    return above + taken if above and found.span.start == found.signature.start else taken
+
+
+def _counterpart(answer: ParsedFile, target: Target, symbol: Symbol) -> Symbol | None:
+    """The definition of an answer that is meant: of several of its name, the one that is most like the target."""
+    same = [s for s in answer.symbols if s.name == symbol.name and s.kind is not SymbolKind.VARIABLE]
+    return max(same, key=lambda s: _likeness(answer, s, target.parsed, symbol), default=None)
+
+
+def _likeness(answer: ParsedFile, found: Symbol, parsed: ParsedFile, symbol: Symbol) -> tuple[bool, bool, bool]:
+    ours, theirs = (
+        [p.name for p in parameters(file.text.slice(s.signature)) or ()]
+        for file, s in ((parsed, symbol), (answer, found))
+    )
+    same_decorators = decorators(answer, found) == decorators(parsed, symbol)
+    return (is_overload(answer, found) == is_overload(parsed, symbol), same_decorators, ours == theirs)
 
 
 def _missing_imports(answer: ParsedFile, found: Symbol, target: Target) -> list[str]:

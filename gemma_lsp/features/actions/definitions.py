@@ -1,0 +1,115 @@
+"""What can be said of a definition by its text alone: its parameters, whether it is still to be written, ... Pure."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from dataclasses import dataclass
+
+from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
+
+_STUB = re.compile(r"(?:pass|\.\.\.|raise\s+NotImplementedError\b.*|#.*)?")
+_OVERLOAD = re.compile(r"@(?:\w+\.)*overload\s*(?:#.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a function; `default` is its source, "" for none."""
+
+    name: str
+    default: str
+    annotated: bool
+
+
+def is_stub(parsed: ParsedFile, symbol: Symbol) -> bool:
+    """Whether a function's body says nothing yet."""
+    start = symbol.docstring.end if symbol.docstring is not None else symbol.body.start
+    body = parsed.text.content[start : symbol.body.end]
+    return bool(len(symbol.body)) and all(_STUB.fullmatch(line.strip()) for line in body.split("\n"))
+
+
+def is_overload(parsed: ParsedFile, symbol: Symbol) -> bool:
+    """Whether it is one signature of several: its body says nothing on purpose."""
+    return any(_OVERLOAD.fullmatch(line) for line in decorators(parsed, symbol))
+
+
+def decorators(parsed: ParsedFile, symbol: Symbol) -> list[str]:
+    """The lines above `def` or `class` that belong to it, without their indentation."""
+    above = parsed.text.content[symbol.span.start : symbol.signature.start]
+    return [line.strip() for line in above.split("\n") if line.strip()]
+
+
+def stands_apart(parsed: ParsedFile, symbol: Symbol) -> bool:
+    """Whether the body has lines of its own, below the signature's."""
+    text = parsed.text
+    return bool(len(symbol.body)) and (text.position(symbol.body.start).line > text.position(symbol.signature.end).line)
+
+
+def occurrence(parsed: ParsedFile, symbol: Symbol) -> int:
+    """The how-manieth definition of its name it is: a property and its setter, an `if` and its `else` share one."""
+    return sum(s.start < symbol.start for s in _namesakes(parsed, symbol))
+
+
+def same_definition(after: ParsedFile, before: ParsedFile, symbol: Symbol) -> Symbol | None:
+    """What became of a definition where nothing above it was changed."""
+    found, n = _namesakes(after, symbol), occurrence(before, symbol)
+    return found[n] if n < len(found) else None
+
+
+def parameters(signature: str) -> list[Parameter] | None:
+    """The parameters of a signature in order; None where Python cannot read it."""
+    function = _function(signature)
+    if function is None:
+        return None
+    a = function.args
+    positional = [*a.posonlyargs, *a.args]
+    defaults = [""] * (len(positional) - len(a.defaults)) + [ast.unparse(d) for d in a.defaults]
+    keyword = [ast.unparse(d) if d is not None else "" for d in a.kw_defaults]
+    stars = [("*", a.vararg), ("**", a.kwarg)]
+    found = [*zip(positional, defaults, strict=True), *zip(a.kwonlyargs, keyword, strict=True)]
+    plain = [Parameter(p.arg, default, p.annotation is not None) for p, default in found]
+    return plain + [Parameter(star + p.arg, "", p.annotation is not None) for star, p in stars if p is not None]
+
+
+def annotation_names(signature: str) -> set[str]:
+    """The names that the annotations of a signature use, but for those in quotes."""
+    function = _function(signature)
+    if function is None:
+        return set()
+    a = function.args
+    given = [p.annotation for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if p is not None]
+    found = [node for node in (*given, function.returns) if node is not None]
+    return {name.id for node in found for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def known_names(parsed: ParsedFile) -> set[str]:
+    """Names that an annotation in the file may use: built in, imported, or defined at its top."""
+    known = {symbol.name for symbol in parsed.symbols if "." not in symbol.qualified} | set(dir(builtins))
+    try:
+        nodes = list(ast.walk(ast.parse(parsed.text.content)))
+    except (SyntaxError, ValueError, RecursionError):
+        return known | {name for imported in parsed.imports for name in imported.names}
+    aliases = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    return known | {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+
+
+def is_annotated(signature: str) -> bool:
+    """Whether all of its parameters and its result have annotations; nothing is missing from what cannot be read."""
+    function, found = _function(signature), parameters(signature)
+    if function is None or found is None:
+        return True  # nothing to add to what cannot be read
+    named = [p for n, p in enumerate(found) if n > 0 or p.name not in ("self", "cls")]
+    return function.returns is not None and all(p.annotated for p in named)
+
+
+def _namesakes(parsed: ParsedFile, symbol: Symbol) -> list[Symbol]:
+    return [s for s in parsed.symbols if s.qualified == symbol.qualified and s.kind is not SymbolKind.VARIABLE]
+
+
+def _function(signature: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    try:
+        (node,) = ast.parse(f"{signature} pass").body
+    except (SyntaxError, ValueError):
+        return None
+    return node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None

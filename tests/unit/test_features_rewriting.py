@@ -1,0 +1,164 @@
+"""How an answer becomes the definition that stands there: its strings, its namesakes, the fence around it."""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+import pytest
+
+from gemma_lsp.base.errors import EditError
+from gemma_lsp.features.actions import ExplainRequest, edit_action, run_action
+from gemma_lsp.text import Span
+from tests.support.feature_cases import Case, context_for
+from tests.support.scripted import Asked, ScriptedEngine, scripted_model
+
+PATH = "m.py"
+FENCE = "```"
+
+
+async def edited(action: str, code: str, answer: str, *, kind: str = "chat") -> str:
+    """The file after an action on the definition at `$0`, if the model answers with this code."""
+    at = code.index("$0")
+    case = Case(name="", source="", files={PATH: code.replace("$0", "")}, path=PATH, offset=at)
+
+    def said(asked: Asked) -> str:
+        opening = asked.text.rpartition("python\n")[2]
+        if not opening or not asked.text.endswith("python\n" + opening) or "<|turn>" in opening:
+            return f"Here it is:\n{FENCE}python\n{answer}{FENCE}\nThat is all."
+        margin = opening[: len(opening) - len(opening.lstrip())]
+        last = opening.rpartition("\n")[2] or opening.rstrip("\n").rpartition("\n")[2]
+        return indent(answer, margin).rpartition(last)[2] + f"{FENCE}\nThat is all."
+
+    ctx = context_for(case, ScriptedEngine(said, model=scripted_model(kind), piece=50))
+    found = edit_action(action)
+    assert found is not None
+    proposal = await run_action(ctx, found, ExplainRequest(path=PATH, span=Span(at, at)), lambda text: None)
+    return proposal.after.content
+
+
+REPORT = '''class Report:
+    def query(self, day):
+        """What was sold.
+
+        On one day.
+        """
+        sql = """
+SELECT *
+    FROM sales
+"""
+        return self.db.run(sql, day)$0[1]
+'''
+QUERY = '''def query(self, day):
+    """What was sold.
+
+    On one day.
+    """
+    sql = """
+SELECT *
+    FROM sales
+"""
+    return self.db.run(sql, day)[0]
+'''
+
+
+async def test_the_text_of_strings_is_not_moved() -> None:
+    """An answer that begins at the margin is indented; its strings say the same as before, docstrings in any place."""
+    assert await edited("fix-bug", REPORT, QUERY) == REPORT.replace("$0[1]", "[0]")
+
+
+async def test_a_string_that_was_moved_with_the_code_goes_back() -> None:
+    """Its lines stood there with the indentation of the code around them."""
+    code = (
+        'class A:\n    def f(self):\n        text = dedent("""\n            a\n            b\n            """)\n'
+        "        return text$0[1]\n"
+    )
+    answer = 'def f(self):\n    text = dedent("""\n        a\n        b\n        """)\n    return text[0]\n'
+    assert await edited("fix-bug", code, answer) == code.replace("$0[1]", "[0]")
+
+
+async def test_new_strings_are_taken_as_they_are_written() -> None:
+    """A body that is written for the first time, in a method."""
+    code = "class A:\n    def f(self, day):\n        raise NotImplementedError$0\n"
+    answer = 'def f(self, day):\n    return f"""\\\nReport\n  {day}\n"""\n'
+    wanted = 'class A:\n    def f(self, day):\n        return f"""\\\nReport\n  {day}\n"""\n'
+    assert await edited("implement", code, answer) == wanted
+
+
+async def test_decorators_and_docstrings_that_are_left_out_stay_as_they_were() -> None:
+    """Also where their strings are flush left."""
+    code = (
+        'class A:\n    @says("""\nhello\n""")\n    def f(self):\n        """One.\n\n  Two.\n        """\n'
+        "        return 1$0\n"
+    )
+    wanted = code.replace("return 1$0", "return 2")
+    assert await edited("fix-bug", code, "def f(self):\n    return 2\n") == wanted
+
+
+SIZE = """class A:
+    @property
+    def size(self):
+        return self._size
+
+    @size.setter
+    def size(self, value):
+        self._size = value$0 + 1
+"""
+HOME = """if windows:
+    def home(user):
+        return "C:" + user
+else:
+    def home(name):
+        return "/home/" + name$0 + "x"
+"""
+HALF = """@overload
+def half(x: int) -> int: ...
+@overload
+def half(x: float) -> float: ...
+def half(x):
+    return$0 x / 3
+"""
+SHOW = """@show.register
+def _(x: int):
+    return 1
+
+
+@show.register
+def _(y: str):
+    return y$0 + y
+"""
+
+
+@pytest.mark.parametrize("action", ["fix-bug", "simplify"])
+@pytest.mark.parametrize(
+    ("code", "answer", "wanted"),
+    [
+        (SIZE, "@size.setter\ndef size(self, value):\n    self._size = value\n", ("value$0 + 1", "value")),
+        (
+            SIZE,
+            "@property\ndef size(self):\n    return self._size\n\n@size.setter\n"
+            "def size(self, value):\n    self._size = value\n",
+            ("value$0 + 1", "value"),
+        ),
+        (HOME, 'def home(name):\n    return "/home/" + name\n', ('name$0 + "x"', "name")),
+        (HALF, "def half(x):\n    return x / 2\n", ("return$0 x / 3", "return x / 2")),
+        (HALF, HALF.replace("return$0 x / 3", "return x / 2"), ("return$0 x / 3", "return x / 2")),
+        (SHOW, "def _(y: str):\n    return y\n", ("y$0 + y", "y")),
+    ],
+)
+async def test_one_of_several_of_the_same_name(action: str, code: str, answer: str, wanted: tuple[str, str]) -> None:
+    """A setter beside its property, a twin in the other branch, the function behind its overloads."""
+    assert await edited(action, code, answer) == code.replace(*wanted)
+
+
+async def test_the_function_behind_its_overloads_is_implemented() -> None:
+    """They say nothing themselves, and that is no complaint."""
+    code = HALF.replace("return$0 x / 3", "raise NotImplementedError$0")
+    assert await edited("implement", code, "def half(x):\n    return x / 2\n") == code.replace(
+        "raise NotImplementedError$0", "return x / 2"
+    )
+
+
+async def test_the_parameters_of_the_one_that_is_meant_are_kept() -> None:
+    """Not those of its namesake above."""
+    with pytest.raises(EditError, match="drops the parameter `name`"):
+        await edited("fix-bug", HOME, 'def home(user):\n    return "/home/" + user\n')
