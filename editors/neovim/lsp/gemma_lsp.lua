@@ -5,7 +5,7 @@
 --- It offers inline completions, completions, code actions ("Explain this bug"), diagnostics and answers about the
 --- repository, for Python.
 ---
---- `gemma-lsp` must be on PATH: `pip install gemma-lsp`. `gemma-lsp doctor` says what is missing.
+--- `gemma-lsp` must be on PATH: `pip install .` in a clone of it. `gemma-lsp doctor` says what is missing.
 ---
 --- From Neovim 0.12 on, ghost text is built in:
 --- ```lua

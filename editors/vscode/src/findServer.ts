@@ -4,7 +4,8 @@ import { accessSync, constants, statSync } from "node:fs";
 import * as path from "node:path";
 import * as vscode from "vscode";
 
-export const INSTALL = 'pip install "gemma-lsp[default-model]"';
+/** To be run in a clone: the package is not published. */
+export const INSTALL = 'pip install ".[default-model]"';
 
 export type Found = { path: string } | { problem: "missing" } | { problem: "wrong setting"; path: string };
 

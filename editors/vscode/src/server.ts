@@ -221,7 +221,7 @@ export class Server implements vscode.Disposable {
       void vscode.window.showErrorMessage(message, "Open Setting").then((choice) => choice && openSetting());
       return;
     }
-    const message = `gemma-lsp: the server is not installed here. Run ${INSTALL} and then "gemma-lsp: Restart the Server".`;
+    const message = `gemma-lsp: the server is not installed here. Run ${INSTALL} in a clone of gemma-lsp, then "gemma-lsp: Restart the Server".`;
     this.listener.onRunning(false, message);
     void vscode.window.showWarningMessage(message, "Copy Command", "Restart").then(async (choice) => {
       if (choice === "Copy Command") {

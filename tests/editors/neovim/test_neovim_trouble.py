@@ -48,13 +48,13 @@ def nvim(running: Editor, parcels: Path) -> Editor:
 def test_without_a_server_one_message_says_what_to_install(version: str, parcels: Path) -> None:
     """Not again for the next file; the command and the status line stay quiet and clear."""
     with editor(version, parcels, parcels / "parcels" / "parcel.py", server=("gemma-lsp-is-not-here",)) as nvim:
-        nvim.until_seen("pip install gemma-lsp")
+        nvim.until_seen("pip install . in a clone")
         nvim.picture("no-server")
         nvim.keys("<CR>")
         nvim.command("edit parcels/units.py")
         nvim.keys("Godef f():<CR>return 1<Esc>")
         nvim.until(lambda: nvim.mode() == "n")
-        assert nvim.messages().count("pip install gemma-lsp") == 1
+        assert nvim.messages().count("pip install . in a clone") == 1
         assert nvim.lua("return require('gemma_lsp').statusline()") == ""
         nvim.command("GemmaLsp explain")
         assert "does not run for this file" in nvim.messages()

@@ -29,7 +29,7 @@ describe("no good server", { timeout: 6 * LIMIT_MS }, () => {
       await bench.type("x = 1");
       const messages = await bench.notifications();
       assert.equal(messages.length, 1);
-      assert.match(messages[0], /not installed here\. Run pip install "gemma-lsp\[default-model\]"/);
+      assert.match(messages[0], /not installed here\. Run pip install "\.\[default-model\]" in a clone/);
       await bench.page.locator(".part.statusbar .statusbar-item", { hasText: "gemma" }).first().click();
       await bench.page.locator(".quick-input-list .monaco-list-row", { hasText: "not installed here" }).waitFor();
       await bench.keys("Escape");

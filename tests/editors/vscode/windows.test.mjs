@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { LIMIT_MS, REAL, open } from "./workbench.mjs";
 
 const FILE = "parcels/parcel.py";
-const INSTALL = /not installed here\. Run pip install "gemma-lsp\[default-model\]"/;
+const INSTALL = /not installed here\. Run pip install "\.\[default-model\]" in a clone/;
 
 async function inWindow(options, check) {
   const bench = await open(options);

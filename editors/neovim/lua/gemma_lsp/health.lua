@@ -28,7 +28,7 @@ local function check_command()
     health.info('cmd is a function; it is not checked')
   elseif vim.fn.executable(cmd[1]) == 0 then
     health.error(cmd[1] .. ' is not executable', {
-      'pip install gemma-lsp',
+      'pip install . in a clone of gemma-lsp (make demo there leaves it in .venv/bin)',
       'or name it: vim.lsp.config("gemma_lsp", { cmd = { "/where/it/is/gemma-lsp", "serve" } })',
     })
   else

@@ -21,7 +21,7 @@ function M.check_server()
     return
   end
   if vim.fn.executable(cmd[1]) == 0 then
-    local message = '%s is not there: pip install gemma-lsp (:checkhealth gemma_lsp)'
+    local message = '%s is not there: pip install . in a clone of gemma-lsp (:checkhealth gemma_lsp)'
     vim.notify_once(message:format(cmd[1]), vim.log.levels.WARN)
   end
 end
