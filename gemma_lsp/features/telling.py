@@ -7,7 +7,6 @@ A `Speech` can be stopped by its listener at any time; what was said by then is 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ from gemma_lsp.features.markdown import link, plain, sanitised
 from gemma_lsp.generate.answers import gather, sum_costs
 from gemma_lsp.generate.presets import CODE, DOCUMENT, EXPLANATION
 from gemma_lsp.generate.repetition import goes_round, loop_size, without_loop
-from gemma_lsp.generate.stream import AnswerParser, Piece
+from gemma_lsp.generate.stream import AnswerParser, Piece, fence_is_closed
 from gemma_lsp.prompt.segments import Region, Segment
 from gemma_lsp.prompt.tails import RequestTail
 
@@ -259,7 +258,7 @@ def _enough_code(tail: RequestTail, manner: Manner) -> Callable[[str], bool]:
         if size and text.endswith(text[-size:] * _ROUNDS):
             return True
         if not tail.opener:
-            return len(re.findall(r"(?m)^```", text)) > 1
+            return fence_is_closed(text)
         return manner.over is not None and manner.over(text)
 
     return enough

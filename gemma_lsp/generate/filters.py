@@ -69,7 +69,8 @@ def no_markers(text: str, around: Around) -> str | Dropped:
     """Cuts control tokens that were written as text, thoughts, and a Markdown fence."""
     parser = AnswerParser()
     pieces = [*parser.feed(text), *parser.finish()]
-    return without_fence("".join(piece.text for piece in pieces if not piece.thinking))
+    said = "".join(piece.text for piece in pieces if not piece.thinking)
+    return without_fence(said, around.before) if "```" in said else said
 
 
 def no_frame(text: str, around: Around) -> str | Dropped:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gemma_lsp.syntax.lexical import lexical_state
+
 _OPEN = ("<|channel>thought\n", "<|channel>thought", "<|channel>", "<think>")
 _CLOSE = ("<channel|>", "</think>")
 _END = (
@@ -28,6 +30,10 @@ _END = (
 _NOISE = ("<|turn>", "<start_of_turn>", "<|think|>", "<bos>", "<|tool_call>", "<tool_call|>")
 _GENERIC = re.compile(r"<\|[a-z][a-z0-9_]*\|>")  # the shape that most vocabularies give their control tokens
 _GENERIC_START = re.compile(r"<(\|([a-z][a-z0-9_]{0,30}\|?)?)?\Z")
+_FENCE_LINE = re.compile(r"(?m)^(?P<lead>[^`\n]*)`{3,}[A-Za-z]*[ \t]*$")
+_OPENED = re.compile(r"\s*`{3,}[A-Za-z]*[ \t]*\n")
+_OPENED_LINE = re.compile(r"(?m)^`{3,}[^`\n]*\n")
+_CLOSED = re.compile(r"(?m)^[ \t]*```")
 _MARKERS = re.compile("|".join(map(re.escape, (*_OPEN, *_CLOSE, *_END, *_NOISE))) + "|" + _GENERIC.pattern)
 _EVERY = (*_OPEN, *_CLOSE, *_END, *_NOISE)
 
@@ -96,13 +102,42 @@ class AnswerParser:
         return [Piece(text, self._thinking)] if text else []
 
 
-def without_fence(code: str) -> str:
-    """The code inside a Markdown fence that the model put around its answer; other code as it is."""
-    opened = re.match(r"\s*```[A-Za-z]*\n", code)
+def without_fence(code: str, before: str = "") -> str:
+    """The code inside a Markdown fence that the model put around its answer; other code as it is.
+
+    A fence in a string of the code, such as an example in a docstring, is no end. `before`: the code that this
+    continues, if any.
+    """
+    opened = _OPENED.match(code)
     if opened:
-        code = code[opened.end() :]
-    closed = re.search(r"(?m)^[ \t]*```", code)
-    return code[: closed.start()] if closed else code
+        code, before = code[opened.end() :], ""
+    end = _closing(code, before)
+    return code if end is None else code[:end]
+
+
+def fenced_code(text: str) -> str:
+    """The code of an answer: what stands in its first fence, or all of it where there is none."""
+    for line in _FENCE_LINE.finditer(text):
+        if not line["lead"].rstrip().endswith(("'", '"')) and not _in_string(text, line.start()):
+            return without_fence(text[line.end("lead") :])
+    return without_fence(text)
+
+
+def fence_is_closed(text: str) -> bool:
+    """Whether a fence at the start of a line was opened and closed again."""
+    opened = _OPENED_LINE.search(text)
+    return opened is not None and _closing(text[opened.end() :], "") is not None
+
+
+def _closing(code: str, before: str) -> int | None:
+    """Where the first fence stands that is at the start of a line and not in a string."""
+    begins_line = not before.rpartition("\n")[2].strip()
+    found = (m for m in _CLOSED.finditer(code) if m.start() or begins_line)
+    return next((m.start() for m in found if not _in_string(before + code, len(before) + m.start())), None)
+
+
+def _in_string(code: str, offset: int) -> bool:
+    return lexical_state(code, offset).in_string
 
 
 def _may_grow(text: str) -> bool:

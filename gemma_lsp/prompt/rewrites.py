@@ -6,6 +6,7 @@ What becomes of the answer is the feature's. Pure; any thread.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from gemma_lsp.prompt.frame import Frame
@@ -13,6 +14,7 @@ from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.prompt.tails import NO_EVIDENCE, Evidence, RequestTail, Selection, evidence_parts
 
 _FENCE = "```"
+_FENCE_LINE = re.compile(r" {0,3}(`{3,})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +50,16 @@ def rewrite_tail(frame: Frame, rewrite: Rewrite, *, thinking: bool) -> RequestTa
 
 def _chat(frame: Frame, rewrite: Rewrite, *, thinking: bool) -> RequestTail:
     code = "".join(line + "\n" for line in rewrite.selection.lines)
-    parts = [f"{rewrite.before}, {rewrite.selection.where}:\n\n{_FENCE}python\n{code}{_FENCE}\n"]
+    fence = _fence(rewrite)
+    parts = [f"{rewrite.before}, {rewrite.selection.where}:\n\n{fence}python\n{code}{fence}\n"]
     parts += [*evidence_parts(rewrite.evidence), rewrite.instruction]
     if rewrite.failed is not None:
         failed = rewrite.failed
-        parts.append(f"\nThis answer cannot be used, because {failed.complaint}:\n\n{_fenced(failed.code)}")
-    opener = "" if thinking else f"{_FENCE}python\n{rewrite.opening}"
+        parts.append(f"\nThis answer cannot be used, because {failed.complaint}:\n\n{_fenced(failed.code, fence)}")
+    opener = "" if thinking else f"{fence}python\n{rewrite.opening}"
     request = Segment(Region.REQUEST, frame.request_open + "\n".join(parts))
     closing = frame.close(thinking=thinking, prefill=opener)
-    stop = () if thinking else (f"\n{_FENCE}", *rewrite.stop)
+    stop = () if thinking else (f"\n{fence}", *rewrite.stop)
     return RequestTail(segments=(request, *closing), opener=opener, stop=stop)
 
 
@@ -69,14 +72,22 @@ def _document(rewrite: Rewrite) -> RequestTail:
     if rewrite.failed is not None:
         notes += f"- wrong: {rewrite.failed.complaint}\n"
     name = selection.symbol or selection.path
-    opener = f"{_FENCE}python\n{rewrite.opening}"
+    fence = _fence(rewrite)
+    opener = f"{fence}python\n{rewrite.opening}"
     text = (
-        f"\n# {name} in {selection.path}\n\n{rewrite.before}:\n\n{_FENCE}python\n{code}{_FENCE}\n\n"
+        f"\n# {name} in {selection.path}\n\n{rewrite.before}:\n\n{fence}python\n{code}{fence}\n\n"
         f"{notes}{notes and chr(10)}{rewrite.after}:\n\n"
     )
     segments: Prompt = (Segment(Region.REQUEST, text), Segment(Region.REQUEST, opener))
-    return RequestTail(segments=segments, opener=opener, stop=(f"\n{_FENCE}", *rewrite.stop))
+    return RequestTail(segments=segments, opener=opener, stop=(f"\n{fence}", *rewrite.stop))
 
 
-def _fenced(code: str) -> str:
-    return f"{_FENCE}python\n{code.rstrip()}\n{_FENCE}\n"
+def _fence(rewrite: Rewrite) -> str:
+    """A fence that no line of the code ends: it is how an answer ends, too."""
+    lines = (*rewrite.selection.lines, *rewrite.opening.split("\n"))
+    longest = max((len(found[1]) for line in lines if (found := _FENCE_LINE.match(line))), default=0)
+    return "`" * max(len(_FENCE), longest + 1 if longest else 0)
+
+
+def _fenced(code: str, fence: str) -> str:
+    return f"{fence}python\n{code.rstrip()}\n{fence}\n"

@@ -162,3 +162,36 @@ async def test_the_parameters_of_the_one_that_is_meant_are_kept() -> None:
     """Not those of its namesake above."""
     with pytest.raises(EditError, match="drops the parameter `name`"):
         await edited("fix-bug", HOME, 'def home(user):\n    return "/home/" + user\n')
+
+
+ADD = '''def add(a, b):
+    """Adds.
+
+    ```python
+    add(1, 2)
+    ```
+    """
+    return a + b
+'''
+FLUSH = '''def ask(model):
+    return model("""
+```python
+x = 1
+```
+""")
+'''
+
+
+@pytest.mark.parametrize("kind", ["chat", "base"])
+@pytest.mark.parametrize("action", ["fix-bug", "simplify", "implement"])
+async def test_an_example_in_a_docstring_is_no_end(action: str, kind: str) -> None:
+    """The answer ends with the fence around it."""
+    code = ADD.replace("return a + b", "raise NotImplementedError$0" if action == "implement" else "return a - b$0")
+    assert await edited(action, code, ADD, kind=kind) == ADD
+
+
+@pytest.mark.parametrize("kind", ["chat", "base"])
+@pytest.mark.parametrize("action", ["fix-bug", "simplify"])
+async def test_code_that_holds_a_fence_stands_in_a_longer_one(action: str, kind: str) -> None:
+    """Else the model would see its end in the middle of the code, and so would what stops it."""
+    assert await edited(action, FLUSH.replace("x = 1", "x = 2$0"), FLUSH, kind=kind) == FLUSH

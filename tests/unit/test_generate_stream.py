@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemma_lsp.generate.repetition import loop_size, without_loop
-from gemma_lsp.generate.stream import AnswerParser, without_fence
+from gemma_lsp.generate.stream import AnswerParser, fence_is_closed, fenced_code, without_fence
 
 PARTS = st.sampled_from(
     [
@@ -31,6 +31,20 @@ PARTS = st.sampled_from(
         "### ",
     ]
 )
+
+EXAMPLE = '''def add(a, b):
+    """Adds.
+
+    ```python
+    add(1, 2)
+    ```
+
+```
+flush left
+```
+    """
+    return a + b
+'''
 
 
 def run(text: str, cuts: list[int] | None = None) -> tuple[str, str]:
@@ -106,11 +120,59 @@ def test_a_model_whose_template_opens_the_thoughts() -> None:
         ("x = 1\n```\nmore", "x = 1\n"),
         ("x = 1", "x = 1"),
         ("x = '```'", "x = '```'"),
+        ("```python\n    x = 1\n    ```\nThat is it.", "    x = 1\n"),
+        (EXAMPLE, EXAMPLE),
+        (f"```python\n{EXAMPLE}```\nThat is it.", EXAMPLE),
+        (f"````python\n{EXAMPLE}````", EXAMPLE),
     ],
 )
 def test_a_fence_is_taken_off(code: str, inside: str) -> None:
-    """Only one that stands at the start of a line."""
+    """Only one that stands at the start of a line, outside of the code's own strings."""
     assert without_fence(code) == inside
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "inside"),
+    [
+        ('def f():\n    """One.\n\n    ', "So:\n    ```\n    f()\n    ```\n", "So:\n    ```\n    f()\n    ```\n"),
+        ('def f():\n    """One.\n    ', '"""\n    return 1\n```\nDone.', '"""\n    return 1\n'),
+        ("x = ", "```", "```"),
+        ("x = 1\n", "```\nDone.", ""),
+    ],
+)
+def test_a_fence_in_what_goes_on_with_code(before: str, code: str, inside: str) -> None:
+    """Whether it stands in a string is said by what stands before."""
+    assert "".join(without_fence(code, before).split("Done.")) == inside
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Here's the code: ```python\nx = 1\n```\nBetter.", "x = 1\n"),
+        (f"Here's the code:\n\n```python\n{EXAMPLE}```\nIt isn't long.", EXAMPLE),
+        (EXAMPLE, EXAMPLE),
+        ('x = """```python\ny\n```\n"""\n', 'x = """```python\ny\n```\n"""\n'),
+        ("no code", "no code"),
+    ],
+)
+def test_the_code_of_an_answer(text: str, code: str) -> None:
+    """What stands in its first fence; one in a string of the code is none."""
+    assert fenced_code(text) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ("Well.\n```python\nx = 1\n", False),
+        ("Well.\n```python\nx = 1\n```", True),
+        (f"```python\n{EXAMPLE}", False),
+        (f"```python\n{EXAMPLE}```", True),
+        ("x = 1\n", False),
+    ],
+)
+def test_an_answer_is_over_with_its_fence(text: str, closed: bool) -> None:
+    """Not with one in a docstring."""
+    assert fence_is_closed(text) is closed
 
 
 @given(st.text(min_size=1, max_size=20).filter(str.strip), st.text(max_size=20))

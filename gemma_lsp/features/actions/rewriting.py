@@ -16,7 +16,7 @@ from gemma_lsp.features.actions.edits import Proposal, Unchanged, Unusable, chec
 from gemma_lsp.features.context import FeatureContext, without
 from gemma_lsp.features.telling import Hearer, Manner, Spoken, talk, wants_thinking
 from gemma_lsp.generate.answers import sum_costs
-from gemma_lsp.generate.stream import without_fence
+from gemma_lsp.generate.stream import fenced_code
 from gemma_lsp.prompt.rewrites import Attempt, Rewrite, rewrite_tail
 from gemma_lsp.syntax.lexical import lexical_state
 from gemma_lsp.text import Edit, Span, Text
@@ -83,7 +83,7 @@ async def propose_once(ctx: FeatureContext, task: Task, manner: Manner) -> Propo
     """The edit of a first answer, unheard; without edits where that cannot be used. Raises `EngineError`."""
     spoken = await _ask(ctx, task.rewrite, lambda text: None, manner)
     try:
-        return await _proposal(task, _code(spoken), spoken)
+        return await _proposal(task, fenced_code(spoken.text).rstrip(), spoken)
     except Unusable:
         return Proposal(path=task.path, label=task.label, base=task.base, edits=(), cost=spoken.cost)
 
@@ -91,7 +91,7 @@ async def propose_once(ctx: FeatureContext, task: Task, manner: Manner) -> Propo
 async def _proposed(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Manner) -> Proposal:
     way = task.unseen if task.unseen_first else None
     spoken = await _ask_in(ctx, task, way, hearer, manner)
-    code = _code(spoken)
+    code = fenced_code(spoken.text).rstrip()
     try:
         return await _proposal(_labelled(task, way), code, spoken)
     except Unusable as complaint:
@@ -105,7 +105,7 @@ async def _proposed(ctx: FeatureContext, task: Task, hearer: Hearer, manner: Man
     again = await _ask_in(ctx, task, way, hearer, manner)
     again = replace(again, cost=sum_costs(spoken.cost, again.cost))
     try:
-        return await _proposal(_labelled(task, way), _code(again), again)
+        return await _proposal(_labelled(task, way), fenced_code(again.text).rstrip(), again)
     except Unusable as complaint:
         raise EditError(f"the model's answer is of no use here: {complaint}; nothing was changed") from None
 
@@ -170,12 +170,6 @@ def end_of_definition(rewrite: Rewrite, text: str) -> int | None:
         if not lexical_state(whole, found.start()).in_string:
             return max(0, found.start() - len(rewrite.opening))
     return None
-
-
-def _code(spoken: Spoken) -> str:
-    """The code of an answer: what stands in its first fence, or all of it where there is none."""
-    before, fence, _ = spoken.text.partition("```")
-    return without_fence(spoken.text[len(before) :] if fence else spoken.text).rstrip()
 
 
 def _finished(code: str) -> str:
