@@ -25,7 +25,7 @@ _SMALL_MODEL = (
     "Gemma 3 270M is a base model of 250 MB: its words only show the machinery. "
     "For work take one that follows instructions, such as Gemma 4 12B (about 7 GB at 4 bits; larger than any measured "
     "so far): download a GGUF file, run `make demo MODEL=file.gguf`, and set model.path in the editor or put the file "
-    "where `gemma-lsp models` finds it. README.md says which model fits which machine."
+    "where `gemma-lsp models` finds it. docs/models.md says which model fits which machine."
 )
 
 
