@@ -44,6 +44,7 @@ class App:
         habits: Habits | None = None,
     ) -> None:
         self.engine = EngineHost(engine_factory, host)
+        self.engine.on_lost, self.engine.on_early = self._engine_lost, self._answered_early
         self.documents = OpenDocuments()
         self.host = host
         self.settings = Settings()
@@ -91,8 +92,7 @@ class App:
     def engine_lost(self) -> None:
         """A request found that the engine died: it is started again and reads the prompt again."""
         self.engine.lost()
-        for member in self._members.values():
-            member.warming.lay_out()
+        self._engine_lost()
 
     # -- folders ---------------------------------------------------------------------------------------------------
 
@@ -170,6 +170,7 @@ class App:
         """What `ask` answers, waiting for the model. Raises `ModelError` or `EngineError`; may be cancelled."""
         try:
             await self.engine.ready()
+            self._look(workspace)
             ctx = self.context(workspace)
             if ctx is None:
                 raise EngineUnavailable("the workspace or the engine was closed meanwhile")
@@ -180,6 +181,20 @@ class App:
             raise
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _engine_lost(self) -> None:
+        for member in self._members.values():
+            member.warming.engine_lost()
+
+    def _answered_early(self, key: str) -> None:
+        for member in self._members.values():
+            if member.workspace.key == key:
+                member.warming.answered_early()
+
+    def _look(self, workspace: Workspace) -> None:
+        """There is a model: it may be one that could not be loaded before."""
+        if (member := self._members.get(workspace.root)) is not None:
+            member.warming.look()
 
     def _add(self, root: Path | None, name: str) -> Member:
         member = Member(root, name, self._merged(root), self.engine, self.host, self._idle_s)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from gemma_lsp.app.ports import EngineFactory, Host, TaskView
@@ -42,6 +44,8 @@ class EngineHost:
         self._starting: asyncio.Task[ModelInfo] | None = None
         self.error = ""
         self.trust = Trust(reviews=False)  # in a model's findings; `ready` waits until it is known
+        self.on_lost: Callable[[], None] = lambda: None  # it died, maybe while nobody waited
+        self.on_early: Callable[[str], None] = lambda workspace: None  # what it has read was not there for an answer
         self._loading: TaskView | None = None
 
     @property
@@ -91,8 +95,8 @@ class EngineHost:
         return self._client, model
 
     def lost(self) -> None:
-        """A request found the engine gone: the next `ready` waits for it to come back."""
-        if self.model is None:
+        """The engine is gone: the next `ready` waits for it to come back."""
+        if self.model is None and self._starting is not None and self._starting.done():
             self._starting = None
 
     async def close(self) -> None:
@@ -116,6 +120,8 @@ class EngineHost:
             self._client = await self._factory(self._settings)
             if isinstance(self._client, AskingClient):
                 self._client.on_loading = self._on_loading
+                self._client.on_lost = partial(self._on_lost, self._client)
+                self._client.on_early = self._on_early
             model = await self._client.ready()
             self.trust = await in_thread(lambda _: trust_in(Path(model.path)), "trust")
             return model
@@ -131,6 +137,14 @@ class EngineHost:
             raise EngineUnavailable(f"the engine could not be started: {error}; see the log") from error
         finally:
             self._loaded()
+
+    def _on_lost(self, client: EngineClient) -> None:
+        if client is self._client:  # else it was let go
+            self.lost()
+            self.on_lost()
+
+    def _on_early(self, workspace: str) -> None:
+        self.on_early(workspace)
 
     def _on_loading(self, fraction: float) -> None:
         """A model that takes a while is seen coming."""

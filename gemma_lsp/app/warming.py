@@ -6,6 +6,7 @@ One task on the event loop. Cancelling it stops the reading; what was evaluated 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
@@ -14,7 +15,7 @@ from gemma_lsp.app.ports import Host
 from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
-from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
+from gemma_lsp.base.errors import EngineUnavailable, ModelError
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Finished, ModelInfo, Priority, Progress
 from gemma_lsp.prompt.frame import frame_for
@@ -25,6 +26,7 @@ REPAIR_AFTER = 12  # times as much quiet before what was moved in the cache is r
 RETRY_S = 2.0
 RETRY_LIMIT_S = 60.0
 MIN_BODY = 256
+LOST_SHARE = 0.5  # of what was read: where the engine holds less of it, it is read again; guessed
 TELL_TOKENS = 512  # of changes that were not read yet, from which on they are read when nobody waits; guessed
 
 
@@ -38,19 +40,37 @@ class Warming(Worker):
         self.name = f"reading {workspace.name}"
         self._ws, self._indexing, self._engine, self._host = workspace, indexing, engine, host
         self._idle_s, self._retry_s = idle_s, RETRY_S
-        self._touched = 0.0
+        self._touched = self._due_since = 0.0
+        self._doubtful = False  # an answer was given as if the prompt were not resident
+        self._hurried = asyncio.Event()  # nothing is waited for any more
         self._due, self._patient, self._exactly = True, False, False
         self._repair: asyncio.TimerHandle | None = None  # while the prompt is resident, but not exactly
         self._known: dict[str, int] = {}
         self._told: frozenset[str] = frozenset()  # errata that were read without being asked about
 
     def touched(self) -> None:
-        """Something was edited: look whether the prompt has become stale."""
+        """Somebody has typed: look whether the prompt has become stale; what that asks for waits until it is quiet."""
         self._touched = asyncio.get_running_loop().time()
-        if self._ws.resident is not None and self._ws.resident.stale and not self._due:
+        self.look()
+
+    def look(self) -> None:
+        """Look whether the prompt has become stale, or can be read at last. Files that change by themselves may never
+        be quiet: they are waited for once.
+        """
+        if self._due:
+            if self._ws.phase is Phase.FAILED and self._engine.model is not None:
+                self.wake()
+        elif self._ws.resident is not None and self._ws.resident.stale:
             self._due = self._patient = True
+            self._due_since = asyncio.get_running_loop().time()
             self.wake()
-        elif not self._due and self._untold():
+        elif self._untold():
+            self.wake()
+
+    def answered_early(self) -> None:
+        """An answer was given without the prompt: another may have taken its place in the engine."""
+        if self._ws.phase is Phase.READY and not self._due:
+            self._doubtful = True
             self.wake()
 
     async def stop(self) -> None:
@@ -63,13 +83,24 @@ class Warming(Worker):
         self._due, self._patient = True, False
         self.wake()
 
+    def engine_lost(self) -> None:
+        """The engine is gone, and with it what it has read. The next one may have another context."""
+        self._ws.warmed_tokens = 0
+        self.lay_out()
+
     def model_changed(self) -> None:
         """The prompt is to be made again, for another model."""
         self._known.clear()
         self._ws.drop_resident()
+        self._retry_s = RETRY_S
+        self._hurried.set()
         self.lay_out()
 
     async def _step(self) -> None:
+        self._hurried.clear()
+        doubtful, self._doubtful = self._doubtful, False
+        if not self._due and doubtful and not await self._is_resident():
+            self.lay_out()
         if not self._due:
             await self._tell()
             return
@@ -88,6 +119,12 @@ class Warming(Worker):
         await self._lay_out(client, model)
         await self._warm(client, moves=ws.settings.engine.splices and not exactly)
         self._retry_s = RETRY_S
+
+    async def _is_resident(self) -> bool:
+        """Whether the engine still holds what it was given to read."""
+        client, _ = await self._engine.ready()
+        held = (await client.status()).resident.get(self._ws.key, 0)
+        return held >= LOST_SHARE * self._ws.warmed_tokens
 
     def _untold(self) -> bool:
         """Whether much was changed since the last reading that no answer has read either, as far as is known here."""
@@ -130,20 +167,28 @@ class Warming(Worker):
         self._due = True
         self._host.warn(message)
 
-    async def _after_failure(self, error: GemmaLspError) -> None:
-        """An engine that died is asked for again, ever more seldom; a model that cannot be loaded is not."""
-        if not isinstance(error, EngineUnavailable):
+    async def _after_failure(self, error: Exception) -> None:
+        """It is tried again, ever more seldom; a model that cannot be loaded is not, until somebody asks for it."""
+        if isinstance(error, ModelError):
             return
-        self._engine.lost()
-        self._ws.warmed_tokens = 0
-        await asyncio.sleep(self._retry_s)
+        if isinstance(error, EngineUnavailable):
+            self._engine.lost()
+            self._ws.warmed_tokens = 0
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), self._retry_s)
         self._retry_s = min(RETRY_LIMIT_S, self._retry_s * 2)
         self.wake()
+
+    @property
+    def _quiet_from(self) -> float:
+        return max(self._touched, self._due_since) + self._idle_s
 
     async def _quiet(self) -> None:
         """Waits until nobody has typed for a while and no answer is under way."""
         loop = asyncio.get_running_loop()
-        while (left := self._touched + self._idle_s - loop.time()) > 0 or not self._ws.unasked.is_set():
+        while (
+            left := max(self._touched, self._due_since) + self._idle_s - loop.time()
+        ) > 0 or not self._ws.unasked.is_set():
             await asyncio.sleep(max(0.0, left))
             await self._ws.unasked.wait()
 

@@ -46,6 +46,7 @@ class Worker:
             except Exception as error:
                 log.exception("%s failed", self.name)
                 self._failed(f"{self.name} failed: {error}; see the log")
+                await self._after_failure(error)
             await self._wake.wait()
 
     async def _step(self) -> None:
@@ -54,5 +55,5 @@ class Worker:
     def _failed(self, message: str) -> None:
         """A step failed, and will be tried again when the worker is woken."""
 
-    async def _after_failure(self, error: GemmaLspError) -> None:
+    async def _after_failure(self, error: Exception) -> None:
         """A moment to wait before the next step, or to wake itself."""

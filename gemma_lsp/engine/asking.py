@@ -12,6 +12,7 @@ from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import (
     Cancel,
+    Cost,
     Count,
     Counted,
     Delta,
@@ -48,6 +49,8 @@ class AskingClient:
         self._ready: asyncio.Future[ModelInfo] | None = None
         self._dead = ""  # why there will be no engine any more
         self.on_loading: Callable[[float], None] = lambda fraction: None
+        self.on_lost: Callable[[], None] = lambda: None  # the engine is gone, with what it held
+        self.on_early: Callable[[str], None] = lambda workspace: None  # an answer was given without what it has read
 
     def _send(self, request: Request) -> None:
         raise EngineUnavailable("the engine is not connected")
@@ -93,6 +96,8 @@ class AskingClient:
         )
         text, cancelled = "", False
         async for event in self._ask(request, (*prompt, *options.early)):
+            if isinstance(event, Finished) and event.cost.early:
+                self.on_early(workspace)
             if isinstance(event, Delta | Finished):
                 yield event
             if isinstance(event, Delta) and options.enough and not cancelled:
@@ -111,6 +116,14 @@ class AskingClient:
                 on_progress(event)
             elif isinstance(event, Finished):
                 return event
+        raise EngineError("the engine did not finish")
+
+    async def reach(self, workspace: str, prompt: Prompt) -> Cost:
+        """What it would take to make a prompt resident; see `EngineClient`."""
+        request = Warm(id=self._new_id(), workspace=workspace, prompt=_refs(prompt), moves=True, dry=True)
+        async for event in self._ask(request, prompt):
+            if isinstance(event, Finished):
+                return event.cost
         raise EngineError("the engine did not finish")
 
     async def status(self) -> StatusReport:
@@ -157,6 +170,7 @@ class AskingClient:
             self._ready.set_exception(EngineUnavailable(why))
             self._ready.exception()
         self._ready = None
+        self.on_lost()
 
     async def _ask(
         self, request: Generate | Warm | Count | Status, segments: Sequence[Segment]
