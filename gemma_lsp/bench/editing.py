@@ -6,15 +6,16 @@ Also here: the prompts that the same moment would have under other designs, to c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gemma_lsp.app.warming import budget
 from gemma_lsp.bench.history import History
 from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.prompt.folding import folded
 from gemma_lsp.prompt.frame import file_header, frame_for
 from gemma_lsp.prompt.hole import Hole
-from gemma_lsp.prompt.layout import FileEntry, Form, Layout, LayoutOptions, chunk_segments, plan_layout
+from gemma_lsp.prompt.layout import Form, Layout, LayoutOptions, chunk_segments, plan_layout
 from gemma_lsp.prompt.resident import Focus, Resident
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.syntax.index import Index, build
@@ -119,11 +120,16 @@ class Editing:
         if hole and hole.path in index.files:
             self.look(hole.path, hole.span.start)
 
-    def fold(self) -> None:
-        """The files that stand in full as they are now, each at its place: what splices make of the body."""
-        layout, index = self.resident.layout, self.resident.index
-        entries = tuple(_as_now(e, index.files[e.path]) for e in layout.entries if e.path in index.files)
-        self.resident = Resident.start(replace(layout, entries=entries), index, self.frame)
+    def fold(self) -> bool:
+        """What is told goes back into the body, as far as there is room: what splices make of it."""
+        resident, hole = self.resident, self.resident.hole
+        layout = folded(resident.layout, resident.base, resident.index, self.count)
+        if layout is None:
+            return False
+        self.resident = Resident.start(layout, resident.index, self.frame)
+        if hole and hole.path in resident.index.files:
+            self.look(hole.path, hole.span.start)
+        return True
 
     def head(self, arm: Arm) -> Prompt:
         """The head of the prompt as an arm has it now."""
@@ -156,13 +162,6 @@ class Editing:
             previous=previous,
         )
         return plan_layout(index, options, self.count)
-
-
-def _as_now(entry: FileEntry, parsed: ParsedFile) -> FileEntry:
-    if entry.form is not Form.FULL:
-        return entry
-    chunks = tuple(s for s in chunk_segments(parsed) if s.text.strip())
-    return replace(entry, chunks=chunks, keys=tuple(s.key for s in chunks))
 
 
 def _body_now(first: Sequence[str], resident: Resident) -> Prompt:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gemma_lsp.engine.messages import Delta, Finished, ModelInfo, Priority, Progress, Sampling, StatusReport
+from gemma_lsp.engine.messages import Cost, Delta, Finished, ModelInfo, Priority, Progress, Sampling, StatusReport
 from gemma_lsp.prompt.segments import Prompt, Segment
 
 
@@ -50,6 +50,9 @@ class EngineClient(Protocol):
 
         `moves`: not exactly, where moving cells is much cheaper; see `messages.Warm`.
         """
+
+    async def reach(self, workspace: str, prompt: Prompt) -> Cost:
+        """What it would take to make a prompt resident: tokens, and whether that would be exact. Does nothing."""
 
     async def status(self) -> StatusReport:
         """The engine's state."""

@@ -80,6 +80,7 @@ class Warm:
     """Make `prompt` resident in the workspace's trunk, at the lowest priority, with `Progress` on the way.
 
     `moves`: cells behind a change may be moved where that is much cheaper; then the answer's cost says "not exact".
+    `dry`: nothing is done, the reason is "planned", and the cost says what it would take.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Warm:
     prompt: tuple[SegmentRef, ...]
     priority: int = Priority.WARM
     moves: bool = False
+    dry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +164,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The end of a `Generate` or `Warm`. Reasons: stop, eos, length, deadline, cancelled, superseded, done."""
+    """The end of a `Generate` or `Warm`. Reasons: stop, eos, length, deadline, cancelled, superseded, done, planned."""
 
     id: str
     text: str

@@ -96,6 +96,8 @@ class Run:
             return self.abandoned
         if self.overdue:
             return "deadline"
+        if self.dry:
+            return self._predict(trunk)
         if self._planned_on is not trunk or trunk.ledger.revision != self._planned_revision:
             self._replan(trunk)
         if self._moves:
@@ -110,6 +112,11 @@ class Run:
             self._speculation.took_one(time.perf_counter() - started)
         self._planned_revision = trunk.ledger.revision
         return done
+
+    @property
+    def dry(self) -> bool:
+        """Whether it only asks what it would take."""
+        return isinstance(self.request, Warm) and self.request.dry
 
     @property
     def listeners(self) -> list[Listener]:
@@ -177,15 +184,30 @@ class Run:
             self.spent.started = time.monotonic()
             self.spent.reused, self.spent.hidden = self._plan.reused, self._plan.hidden
 
-    def _found_moves(self, trunk: Trunk) -> Plan | None:
-        """Whether cells are moved first, and what stands and is reused until then."""
-        if not (isinstance(self.request, Warm) and self.request.moves and trunk.side):
-            return None
+    def _predict(self, trunk: Trunk) -> str:
+        exact, found = self._ways(trunk)
+        n = found.evaluate + self._n_prompt - found.kept - found.inserted if found else exact.evaluate
+        self.spent.by_region["body"] = n
+        self.spent.reused = self._n_prompt - n
+        self.spent.exact = found is None
+        return "planned"
+
+    def _ways(self, trunk: Trunk) -> tuple[Plan, SplicePlan | None]:
+        """The exact way, and the one by moving cells, where that is better."""
         self._moves = None
         exact = plan(trunk.ledger, self.wanted, trunk.can, self.policy)
+        if not (isinstance(self.request, Warm) and self.request.moves and trunk.side):
+            return exact, None
         can = replace(trunk.can, shift=self._backend.can.shift)  # it may have been found out since
         found = compaction(trunk.ledger, self.wanted, can, exact, self._backend.n_slice)
-        if found is None or (found.ops and not self._has_room_for(found, trunk)):
+        return exact, found if found and (not found.ops or self._has_room_for(found, trunk)) else None
+
+    def _found_moves(self, trunk: Trunk) -> Plan | None:
+        """Whether cells are moved first, and what stands and is reused until then."""
+        if not (isinstance(self.request, Warm) and self.request.moves):
+            return None
+        exact, found = self._ways(trunk)
+        if found is None:
             return exact
         self._moves, self._n_moves = deque(found.ops), self._n_moves + bool(found.ops)
         return replace(exact, ops=(), reused=found.kept) if found.ops else None

@@ -33,6 +33,11 @@ class Trunks:
 
         Raises `PromptTooLong`.
         """
+        if run.dry:  # looks, and takes nothing from anybody
+            trunk = self._by_workspace.get(run.request.workspace)
+            trunk = trunk or Trunk(self._backend, *self._side.sequences, self._side)
+            run.room = self._backend.info.n_ctx - self._others(trunk)
+            return trunk
         if run.early:
             self._settle(self._side)
             return self._side

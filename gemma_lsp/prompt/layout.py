@@ -49,7 +49,7 @@ class LayoutOptions:
     previous: Layout | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file's place in the body.
 
@@ -60,10 +60,10 @@ class FileEntry:
     path: str
     form: Form
     reason: str
-    header: Segment | None
-    chunks: tuple[Segment, ...]
-    keys: tuple[str, ...]
-    n_tokens: int
+    header: Segment | None = None
+    chunks: tuple[Segment, ...] = ()
+    keys: tuple[str, ...] = ()
+    n_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def candidates(index: Index) -> tuple[Segment, ...]:
     found: list[Segment] = []
     for path in index.files:
         for form in (Form.FULL, Form.SKELETON, Form.MAP):
-            header, chunks, _ = _draft(index, path, form)
+            header, chunks, _ = draft(index, path, form)
             found += [header, *chunks] if header else chunks
     return tuple(dict.fromkeys(found))
 
@@ -201,7 +201,7 @@ def _reason(path: str, form: Form, place: int, n: int, options: LayoutOptions) -
     return f"relevance {place + 1} of {n}" + ("" if form is Form.FULL else ", no room for more")
 
 
-def _draft(index: Index, path: str, form: Form) -> tuple[Segment | None, tuple[Segment, ...], tuple[str, ...]]:
+def draft(index: Index, path: str, form: Form) -> tuple[Segment | None, tuple[Segment, ...], tuple[str, ...]]:
     """Header, segments and the keys of the chunks that they stand for."""
     parsed = index.files[path]
     if form is Form.FULL:
@@ -220,11 +220,11 @@ def _draft(index: Index, path: str, form: Form) -> tuple[Segment | None, tuple[S
 def _sizes(index: Index, path: str, count: Counter) -> dict[Form, int]:
     sizes = {Form.ABSENT: 0}
     for form in (Form.MAP, Form.SKELETON, Form.FULL):
-        header, chunks, _ = _draft(index, path, form)
+        header, chunks, _ = draft(index, path, form)
         sizes[form] = sum(count((header, *chunks) if header else chunks))
     return sizes
 
 
 def _entry(index: Index, path: str, form: Form, reason: str, sizes: Mapping[Form, int]) -> FileEntry:
-    header, chunks, keys = _draft(index, path, form)
+    header, chunks, keys = draft(index, path, form)
     return FileEntry(path=path, form=form, reason=reason, header=header, chunks=chunks, keys=keys, n_tokens=sizes[form])

@@ -24,7 +24,8 @@ from gemma_lsp.workspace.patched import differing
 
 STALE_SHARE = 0.15  # of the body that may be masked or told again before a new layout is worth it; guessed
 STALE_TOKENS = 512
-_BEFORE_THE_HOLE = ("_head", "stale", "whole", "end")
+FOLD_SHARE = 0.05  # of the body, from which on it is folded where cells can be moved; guessed
+_BEFORE_THE_HOLE = ("_head", "moved", "whole", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +75,26 @@ class Resident:
         body = tuple(s for entry in self.layout.entries for s in self._visible(entry))
         return (*self.frame.head, *body, *self.end, *(e.segment for e in self.errata))
 
-    @cached_property
+    @property
     def stale(self) -> bool:
         """Whether so much is masked or told again that a new layout should be made when nobody waits."""
+        return self.moved > max(STALE_TOKENS, STALE_SHARE * self.layout.n_tokens) * BYTES_PER_TOKEN
+
+    @property
+    def foldable(self) -> bool:
+        """Whether so much is masked or told again that it should go back into the body, if that costs no reading."""
+        return self.moved > max(STALE_TOKENS, FOLD_SHARE * self.layout.n_tokens) * BYTES_PER_TOKEN
+
+    @cached_property
+    def moved(self) -> int:
+        """Characters that are masked or told again, outside of the file that is being edited."""
         moved = sum(len(e.segment.visible) for e in self.errata)
         for path, change in self.changes.items():
             entry = self.layout.by_path.get(path)
             if entry and not change.gone and not (self.hole and self.hole.path == path):
                 shown = sum(len(s.visible) for s in self._visible(entry))
                 moved += sum(len(s.text) for s in _segments(entry)) - shown
-        return moved > max(STALE_TOKENS, STALE_SHARE * self.layout.n_tokens) * BYTES_PER_TOKEN
+        return moved
 
     def with_index(self, index: Index, focus: Focus | None) -> Resident:
         """The state after edits. The hole follows the focus; what leaves it changed becomes an erratum."""

@@ -124,6 +124,11 @@ class ScriptedEngine:
         on_progress(Progress(id="1", done=n, total=n, tokens_per_s=1000.0))
         return Finished(id="1", text="", reason="done", cost=Cost(prompt=n, evaluated=n))
 
+    async def reach(self, workspace: str, prompt: Prompt) -> Cost:
+        """All of it, exactly: nothing is kept."""
+        n = sum(await self.count(prompt))
+        return Cost(prompt=n, evaluated=n)
+
     async def status(self) -> StatusReport:
         """Nothing runs."""
         return StatusReport(id="1", model=self._model, resident={}, queued=0, running="")

@@ -184,3 +184,24 @@ def test_whatever_comes_between_the_end_is_a_cold_start(
     assert warm(asker, "end", body, moves=False).cost.exact
     assert backend.cells(0) == cells_of(body, n_swa)
     assert not [t for t in threading.enumerate() if t.name == "shifts" and t.is_alive()]
+
+
+def test_one_can_ask_what_it_would_take(asker: Asker, backend: FakeBackend) -> None:
+    """Nothing is done, for this workspace or another; and it comes true."""
+
+    def reach(id_: str, parts: list[str], workspace: str = "w") -> Finished:
+        asker.ask(Warm(id=id_, workspace=workspace, prompt=asker.refs(*parts), moves=True, dry=True))
+        done = asker.final(id_)
+        assert isinstance(done, Finished)
+        assert done.reason == "planned"
+        return done
+
+    cold = reach("0", CHUNKS)
+    assert (cold.cost.evaluated, cold.cost.exact) == (warm(asker, "1", CHUNKS).cost.evaluated, True)
+    tried(backend)
+    held = backend.cells(0)
+    predicted = reach("2", CHANGED)
+    assert not predicted.cost.exact
+    assert reach("3", CHUNKS, "another").cost.evaluated == cold.cost.evaluated
+    assert backend.cells(0) == held
+    assert warm(asker, "4", CHANGED).cost.evaluated == predicted.cost.evaluated

@@ -85,6 +85,10 @@ class ManyClient:
         """Nothing stays resident: done at once."""
         return Finished(id="", text="", reason="done", cost=Cost())
 
+    async def reach(self, workspace: str, prompt: Prompt) -> Cost:
+        """Nothing is kept, so nothing is needed."""
+        return Cost()
+
     async def status(self) -> StatusReport:
         """What runs."""
         return StatusReport(id="", model=self._model, resident={}, queued=len(self._asked), running="")
