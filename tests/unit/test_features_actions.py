@@ -116,6 +116,38 @@ def test_facts_of_places() -> None:
     assert not facts_at(parsed, Span(text.content.index("class"), text.content.index("class")), 0).function
 
 
+@pytest.mark.parametrize(
+    ("code", "missing"),
+    [
+        ("def f(a):\n    return a\n", ""),
+        ("def f(a): return a\n", "documentable apart alone"),
+        ("def f(a):  # why\n    return a\n", "alone"),
+        ('def f(a):\n    """One."""; return a\n', "documentable"),
+        ("class A: pass\n", "documentable apart alone"),
+        ("def f(a):\n    return a\n" + "    # more\n" * 150 + "    a\n", "workable"),
+        ("class A:\n" + "    x = 1\n" * 150, "workable"),
+        ("@typing.overload  # one\ndef f(a):\n    ...\n", "single"),
+        ("@overload\n@other\ndef f(a):\n    ...\n", "single"),
+    ],
+)
+def test_what_keeps_an_action_from_a_definition(code: str, missing: str) -> None:
+    """What would be refused is not offered: a long definition, one on a single line."""
+    at = code.index("f(") if "f(" in code else code.index("A:")
+    facts = facts_at(parse("a.py", Text(code)), Span(at, at), 0)
+    said = {"documentable": facts.documentable, "workable": facts.workable, "apart": facts.apart, "alone": facts.alone}
+    said["single"] = not facts.overload
+    assert {name for name, is_so in said.items() if not is_so} == set(missing.split())
+
+
+def test_a_long_selection_is_not_worked_on() -> None:
+    """Nor is a long function as a whole; a few lines of it are."""
+    text = Text("def f(a):\n" + "    a += 1\n" * 200)
+    parsed = parse("a.py", text)
+    assert facts_at(parsed, Span(14, 40), 0).workable
+    assert not facts_at(parsed, Span(0, len(text.content)), 0).workable
+    assert not facts_at(parsed, Span(14, 14), 0).workable
+
+
 def test_parameters_of_signatures() -> None:
     """In order, with their defaults; what Python cannot read has none."""
     found = parameters("async def f(a, /, b=1, *c, d: int = 2, **e) -> X:")

@@ -133,6 +133,7 @@ def test_who_is_reviewed_by_whom(switch: Switch, kind: str, enabled: bool) -> No
 
 FACTS = Facts(path=PATH, language="python", selected=False, symbol="", n_diagnostics=0)
 FUNCTION = replace(FACTS, symbol="mean", function=True)
+STUB = replace(FUNCTION, stub=True)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,19 @@ FUNCTION = replace(FACTS, symbol="mean", function=True)
         (
             replace(FUNCTION, stub=True),
             ["explain-bug", "fix-bug", "explain-code", "implement", "docstring", "annotate"],
+        ),
+        (replace(FUNCTION, workable=False), ["explain-bug", "explain-code", "docstring"]),
+        (
+            replace(FUNCTION, stub=True, overload=True),
+            ["explain-bug", "fix-bug", "explain-code", "docstring", "annotate"],
+        ),
+        (
+            replace(STUB, apart=False, alone=False, documentable=False, path="a.pyi"),
+            ["explain-bug", "fix-bug", "explain-code"],
+        ),
+        (
+            replace(FUNCTION, stub=True, path="a.pyi"),
+            ["explain-bug", "fix-bug", "explain-code", "docstring", "annotate"],
         ),
         (replace(FACTS, n_diagnostics=1), ["explain-bug", "fix-bug", "explain-diagnostic"]),
         (replace(FACTS, selected=True, language="text"), []),

@@ -8,7 +8,9 @@ import pytest
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions import ExplainRequest, edit_action, run_action
-from gemma_lsp.text import Span
+from gemma_lsp.features.actions.targets import definition_target
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.text import Span, Text
 from tests.support.feature_cases import Case, context_for
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 
@@ -195,3 +197,23 @@ async def test_an_example_in_a_docstring_is_no_end(action: str, kind: str) -> No
 async def test_code_that_holds_a_fence_stands_in_a_longer_one(action: str, kind: str) -> None:
     """Else the model would see its end in the middle of the code, and so would what stops it."""
     assert await edited(action, FLUSH.replace("x = 1", "x = 2$0"), FLUSH, kind=kind) == FLUSH
+
+
+async def test_a_long_class_gets_a_docstring() -> None:
+    """Only its outline is shown, and only a docstring is put in."""
+    methods = "".join(f"    def m{n}(self):\n        return {n}\n\n" for n in range(60))
+    code = f"class Big:\n    x$0 = 1\n\n{methods}"
+    wanted = code.replace("x$0", "x").replace("class Big:\n", 'class Big:\n    """Says."""\n')
+    assert await edited("docstring", code, 'class Big:\n    """Says."""\n') == wanted
+
+
+def test_the_outline_of_a_long_class() -> None:
+    """Signatures, and what stands between them; of the rest as much as fits."""
+    methods = "".join(f"    @cached\n    def m{n}(self):\n        x = {n}\n        return x\n\n" for n in range(40))
+    parsed = parse(PATH, Text(f"class Big:\n    x = 1\n\n{methods}"))
+    target = definition_target(parsed, Span(0, 0), whole=False)
+    assert target is not None
+    assert definition_target(parsed, Span(0, 0)) is None
+    shown = ("class Big:", "    x = 1", "", "    @cached", "    def m0(self):", "        ...", "", "    @cached")
+    assert target.outline.lines[:8] == shown
+    assert len(target.outline.lines) == 150

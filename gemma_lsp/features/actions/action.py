@@ -28,6 +28,16 @@ class Facts:
     documented: bool = False  # the definition has a docstring
     stub: bool = False  # its body says nothing yet: a docstring, `pass`, `...` or NotImplementedError
     annotated: bool = False  # all of its parameters and its result are
+    documentable: bool = True  # it has a place for a docstring
+    workable: bool = True  # it, or what is selected, is short enough to be written again as a whole
+    apart: bool = True  # its body has lines of its own
+    alone: bool = True  # nothing stands behind the signature on its line
+    overload: bool = False  # it is one signature of several
+
+    @property
+    def definition(self) -> bool:
+        """Whether there is a function that an action can work on as a whole."""
+        return self.function and self.workable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ ANNOTATE = Action(
     kind="refactor.rewrite",
     answer=Answer.EDIT,
     command="annotate",
-    offered=lambda facts: facts.language == "python" and facts.function and not facts.annotated,
+    offered=lambda facts: facts.language == "python" and facts.definition and facts.alone and not facts.annotated,
 )
 
 

@@ -46,6 +46,21 @@ def stands_apart(parsed: ParsedFile, symbol: Symbol) -> bool:
     return bool(len(symbol.body)) and (text.position(symbol.body.start).line > text.position(symbol.signature.end).line)
 
 
+def signature_alone(parsed: ParsedFile, symbol: Symbol) -> bool:
+    """Whether nothing stands behind the signature on its line, not even a comment."""
+    end = parsed.text.position(symbol.signature.end)
+    return not parsed.text.line(end.line)[end.column :].strip()
+
+
+def can_be_documented(parsed: ParsedFile, symbol: Symbol) -> bool:
+    """Whether its docstring has lines of its own, or could have."""
+    if symbol.docstring is None:
+        return stands_apart(parsed, symbol)
+    text = parsed.text
+    first, last = (text.position(at) for at in (symbol.docstring.start, symbol.docstring.end))
+    return not text.line(first.line)[: first.column].strip() and not text.line(last.line)[last.column :].strip()
+
+
 def occurrence(parsed: ParsedFile, symbol: Symbol) -> int:
     """The how-manieth definition of its name it is: a property and its setter, an `if` and its `else` share one."""
     return sum(s.start < symbol.start for s in _namesakes(parsed, symbol))

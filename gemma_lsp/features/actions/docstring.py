@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.definitions import can_be_documented
 from gemma_lsp.features.actions.edits import Lines, Unusable, line_edits
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
@@ -26,23 +29,23 @@ DOCSTRING = Action(
     kind="refactor.rewrite",
     answer=Answer.EDIT,
     command="docstring",
-    offered=lambda facts: facts.language == "python" and bool(facts.symbol),
+    offered=lambda facts: facts.language == "python" and bool(facts.symbol) and facts.documentable,
     title_for=lambda facts: "Update the docstring" if facts.documented else "Write the docstring",
 )
 
 
 def docstring_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequest) -> Task:
     """The task of one request. Raises `EditError` where there is no place for a docstring."""
-    target = definition_target(parsed, request.span)
+    target = definition_target(parsed, request.span, whole=False)
     if target is None or target.symbol is None:
-        raise EditError("there is no definition here that is short enough to read as a whole; nothing was changed")
+        raise EditError("there is no definition here; nothing was changed")
     symbol, text = target.symbol, parsed.text
     place = _place(target, symbol)
     indent = _indent(target, symbol)
     start = text.line_span(target.lines.first).start
     opening = f"{text.content[start : symbol.signature.end]}\n{indent}{_QUOTES}"
     rewrite = Rewrite(
-        selection=target.selection,
+        selection=target.outline,
         instruction=_INSTRUCTION.format(name=symbol.name),
         before="The code",
         after="The same code with a docstring that says what it does",
@@ -71,15 +74,11 @@ def docstring_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequ
 def _place(target: Target, symbol: Symbol) -> Lines | Span:
     """The lines of the docstring that stands there, or the empty span where one goes. Raises `EditError`."""
     text = target.parsed.text
-    if symbol.docstring is not None:
-        first, last = (text.position(at) for at in (symbol.docstring.start, symbol.docstring.end))
-        alone = not text.line(first.line)[: first.column].strip() and not text.line(last.line)[last.column :].strip()
-        if alone:
-            return Lines(first.line, last.line)
-    line = text.position(symbol.signature.end).line
-    start = text.line_span(line + 1).start
-    if symbol.docstring is not None or not len(symbol.body) or symbol.body.start < start:
+    if not can_be_documented(target.parsed, symbol):
         raise EditError("the body stands on the line of the signature; put it on a line of its own first")
+    if symbol.docstring is not None:
+        return Lines(*(text.position(at).line for at in (symbol.docstring.start, symbol.docstring.end)))
+    start = text.line_span(text.position(symbol.signature.end).line + 1).start
     return Span(start, start)
 
 
@@ -89,10 +88,11 @@ def _indent(target: Target, symbol: Symbol) -> str:
 
 
 def _docstring(code: str, opening: str, indent: str) -> list[str]:
-    """The lines of a docstring in the usual form. Raises `Unusable`."""
+    """The lines of a docstring in the usual form, with what they are indented beyond it. Raises `Unusable`."""
     if not code.startswith(opening):
         raise Unusable("it does not begin with the definition")
-    lines = [line.strip() for line in code[len(opening) :].split(_QUOTES)[0].split("\n")]
+    first, _, more = code[len(opening) :].split(_QUOTES)[0].partition("\n")
+    lines = [first.strip(), *(line.rstrip() for line in dedent(more).split("\n"))]
     while lines and not lines[-1]:
         lines.pop()
     while lines and not lines[0]:

@@ -29,7 +29,8 @@ _LEAST_CONTRACT = 40  # characters of a docstring that says what a function does
 
 
 def _offered(facts: Facts) -> bool:
-    return facts.language == "python" and (facts.selected or facts.n_diagnostics > 0 or facts.function)
+    asked = facts.selected or facts.n_diagnostics > 0 or facts.function
+    return facts.language == "python" and facts.workable and asked
 
 
 FIX_BUG = Action(

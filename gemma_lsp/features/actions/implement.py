@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gemma_lsp.base.errors import EditError
-from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.action import Action, Answer, Facts
 from gemma_lsp.features.actions.definitions import is_stub, same_definition
 from gemma_lsp.features.actions.edits import Unusable
 from gemma_lsp.features.actions.fix import rewritten
@@ -22,13 +22,20 @@ _INSTRUCTION = (
 )
 EXPECTED_CHARS = 1500
 
+
+def _offered(facts: Facts) -> bool:
+    """Where a body is missing: in a stub file, and behind one signature of several, it is meant to be."""
+    missing = facts.definition and facts.stub and facts.apart
+    return facts.language == "python" and missing and not facts.overload and not facts.path.endswith(".pyi")
+
+
 IMPLEMENT = Action(
     id="implement",
     title="Implement from signature and docstring",
     kind="refactor.rewrite",
     answer=Answer.EDIT,
     command="implement",
-    offered=lambda facts: facts.language == "python" and facts.function and facts.stub,
+    offered=_offered,
 )
 
 

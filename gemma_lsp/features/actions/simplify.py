@@ -23,7 +23,9 @@ SIMPLIFY = Action(
     kind="refactor.rewrite",
     answer=Answer.EDIT,
     command="simplify",
-    offered=lambda facts: facts.language == "python" and not facts.stub and (facts.selected or facts.function),
+    offered=lambda facts: (
+        facts.language == "python" and facts.workable and not facts.stub and (facts.selected or facts.function)
+    ),
 )
 
 

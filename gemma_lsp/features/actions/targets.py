@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_lsp.base.errors import EditError
-from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters
+from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters, stands_apart
 from gemma_lsp.features.actions.edits import Lines, Unusable
 from gemma_lsp.features.actions.strings import documented_lines, string_lines
 from gemma_lsp.features.actions.surroundings import definition_at
@@ -55,6 +55,23 @@ class Target:
         return Selection(path=self.parsed.path, symbol=symbol, first_line=self.lines.first + 1, lines=shown)
 
     @property
+    def outline(self) -> Selection:
+        """As a prompt shows it that need not show all: where it is long, without the bodies of what it defines."""
+        whole, symbol, text = self.selection, self.symbol, self.parsed.text
+        if symbol is None or len(whole.lines) <= MAX_LINES:
+            return whole
+        hidden: dict[int, str] = {}
+        for inner in self.parsed.symbols:
+            inside = symbol.start < inner.start and inner.span.end <= symbol.span.end
+            if inside and inner.kind in (SymbolKind.FUNCTION, SymbolKind.METHOD) and stands_apart(self.parsed, inner):
+                first, last = text.position(inner.body.start), text.position(inner.body.end - 1).line
+                hidden |= dict.fromkeys(range(first.line + 1, last + 1), "")
+                hidden[first.line] = text.line(first.line)[: first.column] + "..."
+        numbers = range(self.lines.first, self.lines.last + 1)
+        shown = [line for n in numbers if (line := hidden.get(n, text.line(n))) or n not in hidden]
+        return replace(whole, lines=tuple(shown[:MAX_LINES]))
+
+    @property
     def opening(self) -> str:
         """The start of the definition up to its name, which no rewriting changes, and the bracket that ends it."""
         if self.symbol is None:
@@ -74,13 +91,14 @@ class Target:
         return frozenset(lines)
 
 
-def definition_target(parsed: ParsedFile, span: Span) -> Target | None:
-    """The innermost definition around the whole span; None where there is none or it is too long."""
+def definition_target(parsed: ParsedFile, span: Span, *, whole: bool = True) -> Target | None:
+    """The innermost definition around the whole span; None where there is none, or it is too long to be read whole."""
     symbol = definition_at(parsed, span)
     if symbol is None or not (symbol.span.start <= span.end and span.end <= symbol.span.end + 1):
         return None
     lines = _lines_of(parsed.text, symbol.span)
-    return Target(parsed=parsed, symbol=symbol, lines=lines) if lines.last - lines.first < MAX_LINES else None
+    short = lines.last - lines.first < MAX_LINES
+    return Target(parsed=parsed, symbol=symbol, lines=lines) if short or not whole else None
 
 
 def target_at(parsed: ParsedFile, span: Span) -> Target:

@@ -33,7 +33,7 @@ TEST = Action(
     kind="refactor",
     answer=Answer.EDIT,
     command="test",
-    offered=lambda facts: facts.language == "python" and facts.function and not facts.test and not facts.stub,
+    offered=lambda facts: facts.language == "python" and facts.definition and not facts.test and not facts.stub,
 )
 
 
