@@ -18,7 +18,7 @@ from gemma_lsp.cli.cache import app as cache_app
 
 app = typer.Typer(
     name="gemma-lsp",
-    help="A language server that keeps a whole repository resident in a local model's KV cache.",
+    help="A language server for Python that keeps a whole repository resident in a local model's KV cache.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

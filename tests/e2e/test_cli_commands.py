@@ -64,6 +64,15 @@ def test_a_question_is_answered(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_a_question_about_files_of_which_none_is_read_is_an_error(tmp_path: Path) -> None:
+    """Python, but generated: the model would make something up."""
+    (tmp_path / "a.py").write_text("# @generated\nx = 1\n")
+    done = run("ask", "What?", "--dir", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert b"there is nothing to read in" in done.stderr
+
+
 def test_a_question_without_a_model_is_an_error(tmp_path: Path) -> None:
     """Said once, exit code 1, nothing on stdout."""
     (tmp_path / "a.py").write_text("x = 1\n")

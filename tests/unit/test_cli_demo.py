@@ -108,7 +108,7 @@ def test_a_plain_screen_writes_lines() -> None:
         "reading: 26 of 100",
         "reading: 60 of 100",
     ]
-    assert "✓ reading: 100 tokens" in text
+    assert "\nreading: 100 tokens" in text
     assert "[bold]x[/]" in text
     assert "before:\n    a = 1\nafter:\n    a = 2\n" in text
     assert "1,234" in text

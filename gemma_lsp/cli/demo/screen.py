@@ -86,7 +86,7 @@ class Screen:
             self._bars.remove_task(task)
         if not self._tasks:
             self.close()
-        self.line(f"✓ {title}: {message}", "green")
+        self.line(f"{title}: {message}", "dim")  # no tick: it may have ended badly
 
     # -- results ---------------------------------------------------------------------------------------------------
 
