@@ -19,7 +19,7 @@ JsonKept = Annotated[
     Path | None, typer.Option("--json", metavar="OUT", help="Everything; what is there already is not measured again.")
 ]
 JsonReport = Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything that was measured.")]
-Picture = Annotated[Path | None, typer.Option("--plot", metavar="OUT.svg", help="A picture; needs the extra bench.")]
+Picture = Annotated[Path | None, typer.Option("--plot", metavar="OUT.svg", help="A picture; needs matplotlib.")]
 
 
 def loader_for(model: str, repo: Path) -> Load:
