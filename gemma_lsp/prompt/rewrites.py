@@ -30,7 +30,8 @@ class Rewrite:
     """What is asked for.
 
     `instruction` is for a chat model. `before` and `after` are the headings around the code in a document.
-    `opening` is the start of the code that is certain; `stop` where the code ends besides at its fence.
+    `opening` is the start of the code that is certain; `stop` where the code ends besides at its fence. `several`: more
+    definitions may follow the one that it opens.
     """
 
     selection: Selection
@@ -39,6 +40,7 @@ class Rewrite:
     after: str
     opening: str = ""
     stop: tuple[str, ...] = ()
+    several: bool = False
     evidence: Evidence = NO_EVIDENCE
     failed: Attempt | None = None
 

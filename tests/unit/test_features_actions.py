@@ -10,13 +10,10 @@ from gemma_lsp.features.actions.definitions import annotation_names, known_names
 from gemma_lsp.features.actions.edits import Lines, Unusable, check, line_edits, same_code
 from gemma_lsp.features.actions.facts import facts_at
 from gemma_lsp.features.actions.surroundings import definition_at, definitions_used
-from gemma_lsp.features.actions.test import module_of, path_of_tests
 from gemma_lsp.features.actions.tracebacks import MAX_CHARS, clipped, place_in
 from gemma_lsp.server.tellings import MAX_REMEMBERED, Tellings
-from gemma_lsp.syntax.index import build
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Edit, Span, Text
-from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 from tests.support.feature_cases import Case, context_for
 from tests.support.scripted import ScriptedEngine
 
@@ -162,31 +159,6 @@ def test_parameters_of_signatures() -> None:
     assert parameters("def f(:") is None
     assert annotation_names('def f(a: list[B], *c: "D") -> e.F:') == {"list", "B", "e"}
     assert {"int", "np", "os", "here"} <= known_names(parse("a.py", Text("import numpy as np, os.path\nhere = 1\n")))
-
-
-@pytest.mark.parametrize(
-    ("files", "path", "expected"),
-    [
-        (["shop/rates.py"], "shop/rates.py", "tests/test_rates.py"),
-        (["rates.py", "test/unit/test_a.py"], "rates.py", "test/unit/test_rates.py"),
-        (["a/rates.py", "a/test_rates.py", "b/test_rates.py"], "a/rates.py", "a/test_rates.py"),
-        (["rates.py", "rates_test.py"], "rates.py", "rates_test.py"),
-        (["shop/__init__.py"], "shop/__init__.py", "tests/test_shop.py"),
-        (["_x.py", "test_y.py"], "_x.py", "test_x.py"),
-    ],
-)
-def test_where_tests_go(files: list[str], path: str, expected: str) -> None:
-    """Beside the others, by pytest's names."""
-    index = build(WorkspaceSnapshot(root=None, name="w", files={name: Text("x = 1\n") for name in files}))
-    assert path_of_tests(index, path) == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "module"), [("src/a/b.py", "a.b"), ("a/__init__.py", "a"), ("b.py", "b"), ("src.py", "src")]
-)
-def test_modules(path: str, module: str) -> None:
-    """As they are imported."""
-    assert module_of(path) == module
 
 
 def test_definitions_that_a_place_uses() -> None:

@@ -123,11 +123,13 @@ async def _ask_in(ctx: FeatureContext, task: Task, way: Unseen | None, hearer: H
 
 async def _ask(ctx: FeatureContext, rewrite: Rewrite, hearer: Hearer, manner: Manner) -> Spoken:
     tail = rewrite_tail(ctx.frame, rewrite, thinking=manner.thinks and wants_thinking(ctx))
-    spoken = await talk(
-        ctx, tail, hearer, replace(manner, over=lambda text: end_of_definition(rewrite, text) is not None)
-    )
-    if tail.opener and (end := end_of_definition(rewrite, spoken.text[len(tail.opener) :])) is not None:
-        spoken = replace(spoken, text=spoken.text[: len(tail.opener) + end], cut_short=False)
+
+    def end(text: str) -> int | None:
+        return None if rewrite.several and ctx.frame.chat else end_of_definition(rewrite, text)
+
+    spoken = await talk(ctx, tail, hearer, replace(manner, over=lambda text: end(text) is not None))
+    if tail.opener and (at := end(spoken.text[len(tail.opener) :])) is not None:
+        spoken = replace(spoken, text=spoken.text[: len(tail.opener) + at], cut_short=False)
     if spoken.stopped:
         raise Cancelled("the request was stopped")  # half a definition is none
     return spoken

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections import Counter
 from collections.abc import Collection
-from posixpath import basename, dirname
+from dataclasses import dataclass
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.carrying import Carried, Piece, Place, carried, pieces_of, top_bindings
 from gemma_lsp.features.actions.edits import Unusable
 from gemma_lsp.features.actions.facts import is_test_file
+from gemma_lsp.features.actions.imports import Binding, import_edit, import_lines
+from gemma_lsp.features.actions.places import module_of, path_of_tests
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
-from gemma_lsp.features.actions.targets import definition_target, parsed_answer
+from gemma_lsp.features.actions.targets import definition_target
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.rewrites import Rewrite
-from gemma_lsp.syntax.index import Index
-from gemma_lsp.syntax.types import ParsedFile, SymbolKind
+from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 from gemma_lsp.text import Edit, Span, Text
 
 _INSTRUCTION = (
     "Write a pytest test for `{name}`: the usual case first, then edge cases, with plain asserts on values that follow "
-    "from the code. Use no mocks and no files. Answer with one block of Python code and nothing else."
+    "from the code. Use no mocks and no files.{more} Answer with one block of Python code and nothing else."
 )
+_COROUTINE = " It is a coroutine function: call it with `asyncio.run`."
+_AWAITS = re.compile(r"\bawait\b|\brun_until_complete\(|\brun\(")
+_MAIN = re.compile(r"(?m)^if __name__\s*==.*\n(?:[ \t].*(?:\n|\Z)|\n)*\Z")
 EXPECTED_CHARS = 1200
-_MODULES = ("math", "pytest")  # what a test may use without having been told to
 
 TEST = Action(
     id="test",
@@ -37,23 +41,38 @@ TEST = Action(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tested:
+    """What is tested, and where its tests go. `awaited`: it is a coroutine function."""
+
+    place: Place
+    symbol: Symbol
+    awaited: bool
+
+
 def task_of_tests(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequest) -> Task:
-    """The task of one request. Raises `EditError` where there is no function to test."""
+    """The task of one request. Raises `EditError` where there is no function to test, or its name is taken."""
     target = definition_target(parsed, request.span)
     if target is None or target.symbol is None or target.symbol.kind is SymbolKind.CLASS:
         raise EditError("there is no function here that is short enough to test as a whole; nothing was changed")
     symbol, path = target.symbol, path_of_tests(ctx.index, parsed.path)
-    existing = ctx.index.files.get(path)
-    imported = symbol.qualified.partition(".")[0]
-    line = f"from {module_of(parsed.path)} import {imported}"
+    existing, awaited = ctx.index.files.get(path), parsed.text.slice(symbol.signature).startswith("async")
+    name = symbol.qualified.partition(".")[0]
+    binding = Binding(module_of(parsed.path, ctx.index.files), name, name)
+    if existing is not None:
+        binding = _as_bound_there(existing, binding, ctx)
+    place = Place(index=ctx.index, module=parsed, path=path, existing=existing, tested=binding)
+    tested = _Tested(place=place, symbol=symbol, awaited=awaited)
     taken = {s.name for s in existing.symbols} if existing is not None else set()
-    name = _free(f"test_{symbol.qualified.replace('.', '_').strip('_').lower()}", taken)
+    test = _free(f"test_{symbol.qualified.replace('.', '_').strip('_').lower()}", taken)
+    head = "".join(f"{line}\n" for line in (*(("import asyncio", "") if awaited else ()), _told(binding)))
     rewrite = Rewrite(
         selection=target.selection,
-        instruction=_INSTRUCTION.format(name=symbol.qualified),
+        instruction=_INSTRUCTION.format(name=symbol.qualified, more=_COROUTINE if awaited else ""),
         before="The code",
         after=f"Its tests, {path}",
-        opening=f"{line}\n\n\ndef {name}(",
+        opening=f"{head}\n\ndef {test}(",
+        several=True,
         evidence=evidence_for(ctx, request, parsed, symbol),
     )
     return Task(
@@ -62,77 +81,84 @@ def task_of_tests(ctx: FeatureContext, parsed: ParsedFile, request: ExplainReque
         base=existing.text if existing is not None else Text(""),
         allowed=Span(0, len(existing.text.content) if existing is not None else 0),
         rewrite=rewrite,
-        take=lambda code: _taken(code, existing, imported, line),
+        take=lambda code: _taken(code, tested),
         expected_chars=EXPECTED_CHARS,
         creates=existing is None,
     )
 
 
-def path_of_tests(index: Index, path: str) -> str:
-    """Where the tests of a file are, or where they go: beside the other tests, by pytest's names."""
-    stem = basename(path).removesuffix(".py").strip("_") or "init"
-    if stem == "init":
-        stem = basename(dirname(path)) or "init"
-    names = (f"test_{stem}.py", f"{stem}_test.py")
-    standing = sorted(known for known in index.files if basename(known) in names)
-    if standing:
-        return max(standing, key=lambda known: _shared(known, path))
-    folders = Counter(dirname(known) for known in index.files if is_test_file(known))
-    folder = folders.most_common(1)[0][0] if folders else "tests"
-    return f"{folder}/{names[0]}" if folder else names[0]
+def _as_bound_there(existing: ParsedFile, binding: Binding, ctx: FeatureContext) -> Binding:
+    """How the file of the tests imports what is tested, which may be from a package around its module.
+
+    Raises `EditError` where it calls something else by that name.
+    """
+    known = top_bindings(existing, ctx.index).get(binding.bound)
+    if known is None and not any(s.qualified == binding.bound for s in existing.symbols):
+        return binding
+    if known is not None and known.name == binding.name and f"{binding.module}.".startswith(f"{known.module}."):
+        return known
+    raise EditError(f"`{binding.bound}` is something else in {existing.path}; nothing was changed")
 
 
-def module_of(path: str) -> str:
-    """The dotted name by which a file is imported."""
-    parts = path.removesuffix(".pyi").removesuffix(".py").split("/")
-    parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-
-
-def _taken(code: str, existing: ParsedFile | None, imported: str, line: str) -> tuple[Edit, ...]:
-    """The answer's tests at the end of the file, with what they import at its head. Raises `Unusable`."""
-    answer = parsed_answer(code)
-    tests = [s for s in answer.symbols if s.name.lower().startswith("test") and "." not in s.qualified]
-    tests = [s for s in tests if s.kind is not SymbolKind.VARIABLE]
+def _taken(code: str, tested: _Tested) -> tuple[Edit, ...]:
+    """The answer's tests with what they need, at the end of the file and at its head. Raises `Unusable`."""
+    pieces, existing = pieces_of(code), tested.place.existing
+    tests = [piece for piece in pieces if piece.is_test]
     if not tests:
         raise Unusable("it holds no test")
-    if "assert" not in code and "raises" not in code:
-        raise Unusable("its tests check nothing")
-    modules = [m for m in _MODULES if re.search(rf"\b{m}\.", code) and m not in {i.module for i in answer.imports}]
-    if existing is None:
-        head = "".join(f"import {module}\n" for module in modules) + ("\n" if modules else "")
-        return (Edit(Span(0, 0), head + answer.text.content[: tests[-1].span.end].rstrip() + "\n"),)
-    fresh = [s for s in tests if s.name not in {known.name for known in existing.symbols}]
+    standing = {s.name for s in existing.symbols if "." not in s.qualified} if existing is not None else set()
+    fresh = [piece for piece in tests if not piece.binds & standing]
     if not fresh:
         raise Unusable("its tests stand there already")
-    content = existing.text.content
-    gap = "" if not content.strip() else "\n" * (3 - min(3, len(content) - len(content.rstrip("\n"))))
-    added = "\n\n\n".join(answer.text.slice(s.span) for s in fresh)
-    edits = [Edit(Span(len(content), len(content)), f"{gap}{added}\n")]
-    if not any(imported in known.names for known in existing.imports):
-        edits.insert(0, _import_edit(existing, line))
-    wanted = {*modules, *({i.module for i in answer.imports} & set(_MODULES))}
-    for module in sorted(wanted - {i.module for i in existing.imports}):
-        edits.insert(0, _import_edit(existing, f"import {module}"))
+    taken = carried(pieces, fresh, tested.place)
+    _check(taken, fresh, tested)
+    own = {module_of(path, tested.place.index.files).partition(".")[0] for path in tested.place.index.files}
+    groups = import_lines(taken.imports, own)
+    body = "\n\n\n".join(piece.text for piece in taken.pieces)
+    if existing is None or not existing.text.content.strip():
+        head = "\n\n".join("\n".join(group) for group in groups)
+        return (Edit(Span(0, len(existing.text.content) if existing else 0), f"{head}\n\n\n{body}\n"),)
+    edits = [_appended(existing.text.content, body)]
+    if groups:
+        edits.insert(0, import_edit(existing, [line for group in groups for line in group]))
     return tuple(edits)
 
 
-def _import_edit(existing: ParsedFile, line: str) -> Edit:
-    """The import behind the last one at the head of the file, or where the code begins."""
-    text = existing.text
-    first = min((s.span.start for s in existing.symbols), default=len(text.content))
-    above = [i.span.end for i in existing.imports if i.span.end <= first]
-    if existing.docstring is not None:
-        above.append(existing.docstring.end)
-    start = min(text.line_span(text.position(max(above)).line).end + 1, len(text.content)) if above else 0
-    return Edit(Span(start, start), line + "\n")
+def _check(taken: Carried, tests: Collection[Piece], tested: _Tested) -> None:
+    """Raises `Unusable` where the tests check nothing, or not what they are about, or could not be run."""
+    code, name = "\n".join(piece.text for piece in taken.pieces), tested.symbol.name
+    if "assert" not in code and "raises" not in code:
+        raise Unusable("its tests check nothing")
+    bound = tested.place.tested.bound
+    if not any(bound in piece.needs for piece in taken.pieces):
+        raise Unusable(f"it does not use `{bound}`")
+    if tested.awaited and not _AWAITS.search(code):
+        raise Unusable(f"`{name}` is a coroutine function, to be called with asyncio.run")
+    files = tested.place.index.files
+    if any(_is_coroutine(piece.node) for piece in tests) and not any(
+        "async def test" in parsed.text.content for path, parsed in files.items() if is_test_file(path)
+    ):
+        raise Unusable("pytest runs no `async def` without a plugin; call asyncio.run in a plain test")
+
+
+def _is_coroutine(node: ast.stmt) -> bool:
+    inner = node.body if isinstance(node, ast.ClassDef) else [node]
+    return any(isinstance(part, ast.AsyncFunctionDef) and part.name.startswith("test") for part in inner)
+
+
+def _appended(content: str, body: str) -> Edit:
+    """The tests behind all others, before what runs the file as a program."""
+    main = _MAIN.search(content)
+    at = main.start() if main else len(content)
+    above = content[:at]
+    gap = "\n" * (3 - min(3, len(above) - len(above.rstrip("\n")))) if above.strip() else ""
+    return Edit(Span(at, at), f"{gap}{body}\n" + ("\n\n" if main else ""))
+
+
+def _told(binding: Binding) -> str:
+    ((line,),) = import_lines([binding])
+    return line
 
 
 def _free(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else next(n for k in range(2, len(taken) + 3) if (n := f"{name}_{k}") not in taken)
-
-
-def _shared(a: str, b: str) -> int:
-    """How many folders at the start of two paths are the same."""
-    pairs = zip(a.split("/"), b.split("/"), strict=False)
-    return next((n for n, (x, y) in enumerate(pairs) if x != y), 0)

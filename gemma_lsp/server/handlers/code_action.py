@@ -24,7 +24,7 @@ from gemma_lsp.features.actions import (
     offered_actions,
 )
 from gemma_lsp.features.actions.explain import Reported
-from gemma_lsp.features.actions.test import path_of_tests
+from gemma_lsp.features.actions.places import path_of_tests
 from gemma_lsp.features.diagnostics import fix_of
 from gemma_lsp.features.telling import Speech
 from gemma_lsp.prompt.tails import Asked
