@@ -28,6 +28,7 @@ from gemma_lsp.workspace.mirror import DocumentProblem, OpenDocument, OpenDocume
 
 log = logging.getLogger(__name__)
 LOOSE = "loose documents"
+SETTINGS = "pyproject.toml"  # where a repository has its own
 T = TypeVar("T")
 
 
@@ -126,9 +127,26 @@ class App:
                 if root is not None and path.is_relative_to(root):
                     inside.setdefault(root, set()).add(path.relative_to(root).as_posix())
         for root, relative in inside.items():
-            if "pyproject.toml" in relative:
-                self._members[root].configure(self._merged(root))
-            self._members[root].disk_changed(relative)
+            self.disk_changed(self._members[root], relative)
+
+    # -- what a member finds out -----------------------------------------------------------------------------------
+
+    def disk_changed(self, member: Member, paths: set[str], *, rescan: bool = False) -> None:
+        """Something happened to these paths on disk; the repository's settings may be among them."""
+        if rescan or SETTINGS in paths:
+            member.configure(self._merged(member.workspace.root))
+        if rescan:
+            member.rescan()
+        else:
+            member.disk_changed(paths)
+
+    def readmit(self, member: Member) -> None:
+        """The rules are others: an open document may have to leave the prompt, or may enter it now."""
+        for document in self.documents:
+            owner, path = self._member_of(document)
+            stays = document.uri in self._places and member.refusal(path, document.text) is None
+            if owner is member and not stays:
+                self._show(document)
 
     # -- documents -------------------------------------------------------------------------------------------------
 
@@ -151,9 +169,12 @@ class App:
         document = self.documents.close(uri)
         if isinstance(document, DocumentProblem):
             log.warning("%s", document.message)
+            return
+        member, path = self._member_of(document)
+        member.closed(path)
+        self._places.pop(uri, None)
         self._paths.pop(uri, None)
         self._refused = {told for told in self._refused if told[0] != uri}
-        self._hide(uri)
 
     def place(self, uri: str) -> Place | None:
         """Where an open document belongs; None for one that may not enter a prompt."""
@@ -197,7 +218,15 @@ class App:
             member.warming.look()
 
     def _add(self, root: Path | None, name: str) -> Member:
-        member = Member(root, name, self._merged(root), self.engine, self.host, self._idle_s)
+        member = Member(
+            root,
+            name,
+            self._merged(root),
+            engine=self.engine,
+            host=self.host,
+            family=self,
+            idle_s=self._idle_s,
+        )
         member.memory = Memory(habits=self.habits)
         self._members[root] = member
         if self._started:

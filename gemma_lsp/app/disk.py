@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.config.schema import IndexSettings
 from gemma_lsp.text import Text
 from gemma_lsp.workspace.fitness import Fitness
-from gemma_lsp.workspace.rules import IgnoreRules, ScanOptions
+from gemma_lsp.workspace.rules import IgnoreRules, ScanOptions, parents
 from gemma_lsp.workspace.scan import ScanResult, Skipped, read_file, scan
 from gemma_lsp.workspace.secrets import secret_by_name
-from gemma_lsp.workspace.watch import DiskChanges, gathered
+from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
+from gemma_lsp.workspace.watch import gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,18 @@ class Disk:
         """Reads everything."""
         return scan(self.root, self.options, cancel)
 
-    def gather(self, paths: Iterable[str]) -> DiskChanges:
-        """What a batch of paths that something happened to means."""
-        return gathered(self.rules(), paths)
+    def read(self, paths: AbstractSet[str], known: WorkspaceSnapshot) -> FilesRead | None:
+        """Reads a batch of paths that something happened to; None where only a new scan tells what that means.
 
-    def read(self, changes: DiskChanges, known: Iterable[str]) -> FilesRead:
-        """Reads what changed. `known`: the paths of the snapshot, because a removed folder takes its files along."""
+        `known`: what was read before. A removed folder takes its files along, and a file may have become hidden.
+        """
         rules = self.rules()
-        texts: dict[str, Text | None] = {}
+        changes = gathered(rules, paths)
+        if changes.rescan:
+            return None
+        texts: dict[str, Text | None] = dict.fromkeys(_gone(changes.removed, known))
         skipped: dict[str, str] = {}
-        for path in sorted(changes.changed):
+        for path in sorted(changes.changed | (paths & known.files.keys()) - changes.removed):
             found = read_file(self.root, path, self.options, rules)
             if not isinstance(found, Skipped):
                 texts[path] = found
@@ -65,10 +69,15 @@ class Disk:
                 texts[path] = None
             else:
                 skipped[path] = found.reason
-        for path in known:
-            if any(path == gone or path.startswith(gone + "/") for gone in changes.removed):
-                texts[path] = None
         return FilesRead(texts, skipped)
+
+
+def _gone(removed: AbstractSet[str], known: WorkspaceSnapshot) -> Iterator[str]:
+    """The paths that were known of removed files and folders."""
+    yield from (path for path in removed if path in known.files or path in known.skipped)
+    folders = removed - known.files.keys()
+    if folders:
+        yield from (path for path in known.files if not folders.isdisjoint(parents(path)))
 
 
 class NoDisk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Protocol
 
 from gemma_lsp.app.disk import Disk, NoDisk
 from gemma_lsp.app.engine_host import EngineHost
@@ -13,22 +14,43 @@ from gemma_lsp.app.warming import Warming
 from gemma_lsp.app.workspace import Workspace
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.features.context import FeatureContext, Memory
+from gemma_lsp.syntax.index import Index
 from gemma_lsp.text import Text
+from gemma_lsp.workspace.rules import IgnoreRules
 from gemma_lsp.workspace.watch import watch
+
+
+class Family(Protocol):
+    """Whoever owns documents and settings, and hears of what a member finds out by itself."""
+
+    def readmit(self, member: Member) -> None:
+        """The rules are others: an open document may have to leave the prompt, or may enter it now."""
+
+    def disk_changed(self, member: Member, paths: set[str], *, rescan: bool) -> None:
+        """Something happened to these paths on disk. `rescan`: to ignore rules, or to too many."""
 
 
 class Member:
     """Made stopped; after `start` it runs until `stop`."""
 
     def __init__(
-        self, root: Path | None, name: str, settings: Settings, engine: EngineHost, host: Host, idle_s: float
+        self,
+        root: Path | None,
+        name: str,
+        settings: Settings,
+        *,
+        engine: EngineHost,
+        host: Host,
+        family: Family,
+        idle_s: float,
     ) -> None:
         self.workspace = Workspace(name=name, root=root, settings=settings)
         self.memory = Memory()
-        self._engine, self._host = engine, host
+        self._engine, self._host, self._family = engine, host, family
         self._disk = Disk(root, settings.index) if root else None
         self._no_disk = NoDisk(settings.index)
-        self._indexing = Indexing(self.workspace, self._disk, host, self._index_changed)
+        self._rules = self._disk.rules() if self._disk else None  # of the watch
+        self._indexing = Indexing(self.workspace, host, self)
         self.warming = Warming(self.workspace, self._indexing, engine, host, idle_s)
         self._watching: asyncio.Task[None] | None = None
         self._stop_watching = asyncio.Event()
@@ -37,8 +59,8 @@ class Member:
         """Begins to read the folder and to make it resident."""
         self._indexing.start()
         self.warming.start()
-        if watch_disk and self._disk is not None and self._watching is None:
-            self._watching = asyncio.create_task(self._watch(self._disk))
+        if watch_disk and self._rules is not None and self._watching is None:
+            self._watching = asyncio.create_task(self._watch(self._rules))
 
     async def stop(self) -> None:
         """Stops for good, waits for it, and lets go of what was read."""
@@ -67,8 +89,6 @@ class Member:
     def closed(self, path: str) -> None:
         """The editor let go of a file: the disk says what it holds now."""
         self.memory.closed(path)
-        if not self.workspace.is_open(path):
-            return
         self.workspace.close(path)
         if self._disk is None:
             self.workspace.disk_changed({path: None}, {})
@@ -88,6 +108,10 @@ class Member:
         if closed:
             self._indexing.disk_changed(closed)
 
+    def rescan(self) -> None:
+        """The folder is to be read again: what is ignored in it may be something else."""
+        self._indexing.rescan()
+
     def configure(self, settings: Settings) -> None:
         """Other settings: the folder is read again where they say what is read."""
         before, self.workspace.settings = self.workspace.settings, settings
@@ -96,7 +120,7 @@ class Member:
         self._no_disk = NoDisk(settings.index)
         if self.workspace.root is not None:
             self._disk = Disk(self.workspace.root, settings.index)
-            self._indexing.rescan(self._disk)
+            self._indexing.rescan()
         self.warming.lay_out()
 
     def context(self) -> FeatureContext | None:
@@ -118,14 +142,28 @@ class Member:
             trust=self._engine.trust,
         )
 
-    def _index_changed(self) -> None:
-        self.warming.touched()
+    # -- what the indexing asks ------------------------------------------------------------------------------------
+
+    def new_disk(self) -> Disk:
+        """The folder under the rules that it has now. From here on its changes are seen under them, too."""
+        assert self.workspace.root is not None
+        disk = Disk(self.workspace.root, self.workspace.settings.index)
+        self._rules = disk.rules()
+        return disk
+
+    def scanned(self, disk: Disk, index: Index) -> None:
+        """All of it was read under these rules, which count for what the editor has open, too."""
+        self._disk = disk
+        verdicts = {path: disk.admits(path, text) for path, text in self.workspace.open_texts.items()}
+        self.workspace.replace_all(index, {path: why for path, why in verdicts.items() if why is not None})
+        self._family.readmit(self)
+
+    def index_changed(self) -> None:
+        """What it says may make the prompt stale."""
+        self.warming.look()
         self._host.state_changed()
 
-    async def _watch(self, disk: Disk) -> None:
+    async def _watch(self, rules: IgnoreRules) -> None:
         """For clients that do not watch the disk for us."""
-        async for changes in watch(disk.rules(), self._stop_watching, self._host.warn):
-            if changes.rescan and self._disk is not None:
-                self._indexing.rescan(self._disk)
-            else:
-                self.disk_changed({*changes.changed, *changes.removed})
+        async for changes in watch(lambda: self._rules or rules, self._stop_watching, self._host.warn):
+            self._family.disk_changed(self, {*changes.changed, *changes.removed}, rescan=changes.rescan)

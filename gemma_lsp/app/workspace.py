@@ -150,19 +150,30 @@ class Workspace:
 
     # -- what the disk says ----------------------------------------------------------------------------------------
 
-    def replace_all(self, index: Index) -> None:
-        """The workspace was read anew: takes over its index, with the open documents over it."""
-        self.index = index
-        self.snapshot = index.snapshot
-        self._take(dict(self._open))
+    def replace_all(self, index: Index, hidden: Mapping[str, str] = MappingProxyType({})) -> None:
+        """The workspace was read anew: takes over its index, with the open documents over it.
+
+        `hidden`: those that may no longer enter the prompt, and why.
+        """
+        for path in hidden:
+            self.close(path)
+        known = {path: self.index.files[path] for path in self._open if path in self.index.files}
+        self.snapshot = index.snapshot.with_changes(self._open, hidden)
+        self._follow(index.with_changes(self.snapshot, known))
         gc.freeze()  # an index holds no cycles, and looking for some would hold a key up for a tenth of a second
 
-    def disk_changed(self, changes: Mapping[str, Text | None], skipped: Mapping[str, str]) -> None:
-        """Files read from the disk; what is open in the editor stays as it is there."""
-        self._take(
-            {path: text for path, text in changes.items() if path not in self._open},
-            {path: reason for path, reason in skipped.items() if path not in self._open},
-        )
+    def disk_changed(self, changes: Mapping[str, Text | None], skipped: Mapping[str, str]) -> bool:
+        """Files read from the disk; what is open in the editor stays as it is there. Whether anything is new."""
+        files, reasons = self.snapshot.files, self.snapshot.skipped
+        new = {p: t for p, t in changes.items() if p not in self._open and (p in reasons or files.get(p) != t)}
+        out = {p: why for p, why in skipped.items() if p not in self._open and (p in files or reasons.get(p) != why)}
+        self._take(new, out)
+        return bool(new or out)
+
+    @property
+    def open_texts(self) -> Mapping[str, Text]:
+        """What the editor owns, as it reads there."""
+        return self._open
 
     def is_open(self, path: str) -> bool:
         """Whether the editor owns the file."""
@@ -209,7 +220,11 @@ class Workspace:
             return
         self.snapshot = self.snapshot.with_changes(changes, skipped)
         opened = {p: self._parser.parse(p, t) for p, t in _texts(changes) if p in self._open}
-        self.index = self.index.with_changes(self.snapshot, opened)
+        self._follow(self.index.with_changes(self.snapshot, opened))
+
+    def _follow(self, index: Index) -> None:
+        """The index is another, and so is the prompt."""
+        self.index = index
         if self.resident is not None:
             self.resident = self.resident.with_index(self.index, self.focus if self.focus_exists else None)
 

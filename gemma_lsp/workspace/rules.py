@@ -80,7 +80,7 @@ class IgnoreRules:
         """The last matching pattern of the nearest file decides, as in git. `shown` ends in '/' for a folder."""
         if self._exclude.match_file(shown):
             return "excluded by the settings"
-        for folder in _parents(path):
+        for folder in parents(path):
             verdict = self._spec(folder).check_file(shown[len(folder) + 1 :] if folder else shown).include
             if verdict is not None:
                 return "hidden by .gitignore" if verdict else None
@@ -114,7 +114,7 @@ class IgnoreRules:
         return ()
 
 
-def _parents(path: str) -> Iterator[str]:
+def parents(path: str) -> Iterator[str]:
     """The folders around a path, nearest first, the workspace's own ("") last."""
     while path:
         path = path.rpartition("/")[0]

@@ -51,6 +51,13 @@ class WorkspaceSnapshot:
             skipped=reasons,
         )
 
+    def read_anew(self, files: Mapping[str, Text], skipped: Mapping[str, str]) -> WorkspaceSnapshot:
+        """The next snapshot where everything was read: a file that reads as it did keeps its very `Text` object."""
+        kept = {path: known if (known := self.files.get(path)) == text else text for path, text in files.items()}
+        return WorkspaceSnapshot(
+            root=self.root, name=self.name, revision=self.revision + 1, files=kept, skipped=skipped
+        )
+
 
 def _with(files: Mapping[str, Text], new: Mapping[str, Text], gone: Set[str]) -> Mapping[str, Text]:
     if gone.isdisjoint(files):

@@ -33,17 +33,20 @@ class DiskChanges:
 
 
 async def watch(
-    rules: IgnoreRules, stop: asyncio.Event, on_problem: Callable[[str], None]
+    rules: Callable[[], IgnoreRules], stop: asyncio.Event, on_problem: Callable[[str], None]
 ) -> AsyncIterator[DiskChanges]:
-    """Yields batches until `stop` is set. Where the system refuses to watch, it says so once and ends."""
-    root = Path(os.path.realpath(rules.root))
+    """Yields batches until `stop` is set. Where the system refuses to watch, it says so once and ends.
+
+    `rules` gives those that count now, always for the same folder: they change, and meanwhile nothing may be missed.
+    """
+    root = Path(os.path.realpath(rules().root))
     try:
         if not root.is_dir():  # watchfiles would wait for it, silently and for ever
-            on_problem(unreadable(rules.root))
+            on_problem(unreadable(rules().root))
             return
         async for batch in awatch(
             root,
-            watch_filter=lambda _, name: _concerns(rules, _relative(root, name)),
+            watch_filter=lambda _, name: _concerns(rules(), _relative(root, name)),
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
             rust_timeout=_POLL_MS,
@@ -51,7 +54,7 @@ async def watch(
             ignore_permission_denied=True,
         ):
             paths = sorted({_relative(root, name) for _, name in batch})
-            changes = await asyncio.to_thread(gathered, rules, paths)
+            changes = await asyncio.to_thread(gathered, rules(), paths)
             if changes != DiskChanges():
                 yield changes
     except (OSError, RuntimeError) as error:
@@ -63,8 +66,11 @@ def gathered(rules: IgnoreRules, paths: Iterable[str]) -> DiskChanges:
     changed: set[str] = set()
     removed: set[str] = set()
     for path in paths:
-        if path.rpartition("/")[2] == ".gitignore":
-            return DiskChanges(rescan=True)
+        folder, _, name = path.rpartition("/")
+        if name == ".gitignore":
+            if rules.folder(folder) is None:
+                return DiskChanges(rescan=True)
+            continue  # tools write one into each folder of theirs
         found = rules.root / path
         if not os.path.lexists(found):
             removed.add(path)

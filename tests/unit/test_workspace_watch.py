@@ -42,6 +42,14 @@ def test_changed_rules_want_a_new_scan(tmp_path: Path) -> None:
     assert gathered(write(tmp_path, "a.py"), ["a.py", "pkg/.gitignore"]) == DiskChanges(rescan=True)
 
 
+def test_an_ignore_file_in_a_folder_that_is_left_out_changes_nothing(tmp_path: Path) -> None:
+    """Tools write one into each folder of theirs."""
+    rules = write(tmp_path, "a.py", ".gitignore")
+    (tmp_path / ".gitignore").write_text("generated/\n")
+    paths = [".ruff_cache/.gitignore", ".venv/.gitignore", "node_modules/x/.gitignore", "generated/.gitignore"]
+    assert gathered(rules, [*paths, "a.py"]) == DiskChanges(changed=frozenset({"a.py"}))
+
+
 def test_too_many_changes_want_a_new_scan(tmp_path: Path) -> None:
     """A branch switch is not followed file by file."""
     paths = [f"gone{n}.py" for n in range(watching._MAX_PATHS + 1)]
@@ -51,7 +59,7 @@ def test_too_many_changes_want_a_new_scan(tmp_path: Path) -> None:
 async def test_a_written_file_is_seen_and_a_hidden_one_is_not(tmp_path: Path) -> None:
     """The watcher of the system, until it is told to stop."""
     rules, stop, problems = write(tmp_path, "a.py", "node_modules/b.py"), asyncio.Event(), list[str]()
-    batches = watch(rules, stop, problems.append)
+    batches = watch(lambda: rules, stop, problems.append)
     seen: set[str] = set()
 
     async def follow() -> None:
@@ -78,7 +86,7 @@ async def test_a_folder_that_is_not_there_is_said_once(tmp_path: Path) -> None:
     problems: list[str] = []
     rules = IgnoreRules(tmp_path / "missing", OPTIONS)
     async with asyncio.timeout(30):
-        batches = [changes async for changes in watch(rules, asyncio.Event(), problems.append)]
+        batches = [changes async for changes in watch(lambda: rules, asyncio.Event(), problems.append)]
     assert batches == []
     assert len(problems) == 1
     assert problems[0].startswith(f"the folder {tmp_path / 'missing'} cannot be read")
@@ -92,6 +100,7 @@ async def test_a_system_that_refuses_to_watch_is_said_once(tmp_path: Path, monke
 
     monkeypatch.setattr(watching, "awatch", refuse)
     problems: list[str] = []
-    assert [changes async for changes in watch(write(tmp_path), asyncio.Event(), problems.append)] == []
+    rules = write(tmp_path)
+    assert [changes async for changes in watch(lambda: rules, asyncio.Event(), problems.append)] == []
     assert len(problems) == 1
     assert "OS file watch limit reached" in problems[0]
