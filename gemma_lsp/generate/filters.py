@@ -121,7 +121,8 @@ def not_the_rest_of_the_line(text: str, around: Around) -> str | Dropped:
     for n in range(min(len(kept), len(rest)), 0, -1):
         starts = kept.endswith(rest[:n]) and (n >= _LEAST_OVERLAP or not _says_something(rest[:n]))
         ends = kept.endswith(rest[-n:]) and not _says_something(rest[-n:])
-        if (starts or ends) and _may_go(kept, n):
+        whole = n == len(rest) and kept.endswith(rest) and not _splits_word(kept, n)
+        if (starts or ends or whole) and _may_go(kept, n):
             return kept[: len(kept) - n].rstrip()
     return text
 
@@ -145,14 +146,35 @@ def no_second_closer(text: str, around: Around) -> str | Dropped:
 
 
 def indented_below_its_header(text: str, around: Around) -> str | Dropped:
-    """Drops a block that is not indented deeper than the header on the cursor's line."""
+    """Drops a block that does not go on with the white space of the header on the cursor's line, in the file's kind."""
     line = around.line_before
     following = [more for more in text.split("\n")[1:] if more.strip()]
     if line.rstrip().endswith(":") and following and not text.partition("\n")[0].strip():
-        if _indent(following[0]) <= _indent(line):
+        header, block = _space(line), _space(following[0])
+        if block == header or not block.startswith(header):
             return Dropped("wrong indentation")
-        if ("\t" in following[0][: _indent(following[0])]) != ("\t" in around.before) and "\n    " in around.before:
+        kind = header[-1:] or _kind_of_space(around)
+        if kind and block[len(header)] != kind:
             return Dropped("wrong indentation")
+    return text
+
+
+def no_mixed_indentation(text: str, around: Around) -> str | Dropped:
+    """Drops lines whose tabs and spaces cannot be compared with those of the line above, as Python must."""
+    lines = text.split("\n")
+    above = next((line for line in reversed(around.before.split("\n")[:-1]) if line.strip()), "")
+    if not any("\t" in _space(line) for line in (above, around.line_before, *lines)):
+        return text
+    previous, offset = _space(around.line_before if around.line_before else above), 0
+    for n, line in enumerate(lines):
+        state = lexical_state(text, offset)
+        offset += len(line) + 1
+        if not line.strip() or state.in_string or state.depth or (n == 0 and around.line_before):
+            continue
+        space = _space(line)
+        if not (space.startswith(previous) or previous.startswith(space)):
+            return Dropped("wrong indentation")
+        previous = space
     return text
 
 
@@ -185,6 +207,7 @@ ALL: tuple[Filter, ...] = (
     no_second_closer,
     not_the_line_above,
     indented_below_its_header,
+    no_mixed_indentation,
     not_trivial,
     still_parses,
 )
@@ -230,6 +253,11 @@ def _may_go(text: str, n: int) -> bool:
     return _unopened(text) >= _unopened(end) and quotes_closed
 
 
+def _splits_word(text: str, n: int) -> bool:
+    """Whether the last `n` characters begin in the middle of a word."""
+    return (text[: len(text) - n][-1:] + text[len(text) - n]).isidentifier() and n < len(text)
+
+
 def _closes_own(text: str) -> bool:
     return _unopened(text) == 0
 
@@ -240,5 +268,11 @@ def _is_close(a: str, b: str) -> bool:
     return abs(len(a) - len(b)) <= allowed and distance(a, b) <= allowed
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" \t"))
+def _space(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _kind_of_space(around: Around) -> str:
+    """What most lines of the file begin with, if they begin with white space."""
+    tabs, spaces = (around.before.count(kind) + around.after.count(kind) for kind in ("\n\t", "\n "))
+    return "" if not tabs and not spaces else "\t" if tabs > spaces else " "

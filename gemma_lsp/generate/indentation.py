@@ -25,41 +25,53 @@ def certain_beginning(parsed: ParsedFile, context: CursorContext, offset: int) -
         return ""
     certain = certain_indent(parsed, context, offset)
     above, below = _neighbours(text, position.line)
-    is_header = _indent(below) > _indent(above) and not _HEADER.search(above)
-    depth = certain if certain is not None else min(_indent(above), _indent(below))
+    is_header = len(_space(below)) > len(_space(above)) and not _HEADER.search(above)
+    space = certain if certain is not None else min(_space(above), _space(below), key=len)
     # Behind a line that leaves the block, or behind an empty one, what is missing may be the header of another block.
-    unreachable = _LEAVES.match(above) is not None and depth >= _indent(above)
-    least = 2 if depth <= indent_unit(parsed) else 1  # blank lines that stand between functions, and between methods
+    unreachable = _LEAVES.match(above) is not None and len(space) >= len(_space(above))
+    least = 2 if len(space) <= indent_unit(parsed) else 1  # blank lines between functions, and between methods
     apart = all(n >= 0 and not text.line(n).strip() for n in range(position.line - least, position.line))
-    missing = "" if unreachable or apart else beginning_of(text.content, position.line, depth, header=is_header)
+    missing = "" if unreachable or apart else beginning_of(text.content, position.line, space, header=is_header)
     if not missing and certain is None:
         return ""
     typed = line[: position.column]
-    wanted = " " * depth + missing
+    wanted = space + missing
     return wanted[len(typed) :] if wanted.startswith(typed) else ""
 
 
-def certain_indent(parsed: ParsedFile, context: CursorContext, offset: int) -> int | None:
-    """Code points of indentation that a statement on the cursor's blank line must have; None where there is a choice.
+def certain_indent(parsed: ParsedFile, context: CursorContext, offset: int) -> str | None:
+    """The white space that a statement on the cursor's blank line must have before it; None where there is a choice.
 
     Under a header with an empty block, one step deeper. Where the line below is deeper than the one above, the missing
-    one holds it: one step deeper than a header above, or itself the header of what is below.
+    one holds it: one step deeper than a header above, or itself the header of what is below. It goes on with the white
+    space of the lines around it, which may be tabs.
     """
     text = parsed.text
-    at = text.position(offset).line
+    position = text.position(offset)
     inside = context.in_string or context.in_comment or context.in_brackets
-    if parsed.language != "python" or inside or text.line(at).strip():
-        return None
-    if context.block_start:
-        return context.indent
-    above, below = _neighbours(text, at)
-    step = _indent(below) - _indent(above)
-    if step <= 0 or above.lstrip().startswith("#"):
+    if parsed.language != "python" or inside or text.line(position.line).strip():
         return None
     unit = indent_unit(parsed)
+    if context.block_start:
+        typed = text.line(position.line)[: position.column]
+        return typed if len(typed) >= context.indent else _below_header(parsed, position.line, context.indent - unit)
+    above, below = _neighbours(text, position.line)
+    outer, inner = _space(above), _space(below)
+    step = len(inner) - len(outer)
+    if step <= 0 or not inner.startswith(outer) or above.lstrip().startswith("#"):
+        return None
     if _HEADER.search(above):
-        return _indent(above) + unit if step in (unit, 2 * unit) else None
-    return _indent(below) - unit if step == unit else None
+        return inner[: len(outer) + unit] if step in (unit, 2 * unit) else None
+    return inner[:-unit] if step == unit else None
+
+
+def _below_header(parsed: ParsedFile, line: int, depth: int) -> str:
+    """What a block has before it under a header of so much white space, the nearest above the line."""
+    text = parsed.text
+    lines = (text.line(n) for n in range(line - 1, -1, -1))
+    header = next((_space(code) for code in lines if code.strip() and len(_space(code)) == depth), " " * depth)
+    tabs = "\t" in header if header else "\n\t" in text.content and indent_unit(parsed) == 1
+    return header + ("\t" if tabs else " " * indent_unit(parsed))
 
 
 def _neighbours(text: Text, line: int) -> tuple[str, str]:
@@ -69,5 +81,5 @@ def _neighbours(text: Text, line: int) -> tuple[str, str]:
     return above, below
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
+def _space(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]

@@ -17,8 +17,8 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def beginning_of(content: str, line: int, indent: int, *, header: bool = False) -> str:
-    """How the statement on a blank line (from 0) must begin, its indentation aside; "" where that is open.
+def beginning_of(content: str, line: int, space: str, *, header: bool = False) -> str:
+    """How the statement on a blank line (from 0) must begin behind its `space`; "" where that is open.
 
     The first name that the rest of the function reads without anybody having set it: `total`, or `import math`.
     `header`: the lines below are the block of what is missing; it defines what is called and nobody defines.
@@ -26,7 +26,7 @@ def beginning_of(content: str, line: int, indent: int, *, header: bool = False) 
     lines = content.split("\n")
     if len(content) > MAX_CHARS or "import *" in content:
         return ""
-    lines[line] = " " * indent + ("if True:" if header else "pass")
+    lines[line] = space + ("if True:" if header else "pass")
     try:
         module = ast.parse("\n".join(lines))
     except (SyntaxError, ValueError, RecursionError):

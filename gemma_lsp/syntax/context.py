@@ -184,10 +184,10 @@ def _indent(line: str) -> int:
 
 
 def indent_unit(parsed: ParsedFile) -> int:
-    """What the file indents by: the first definition with a body of its own lines says it; 4 where there is none."""
+    """What the file indents by: the first definition with a body of its own lines says it; else 4, or one tab."""
     for symbol in parsed.symbols:
         body = parsed.text.position(symbol.body.start)
         header = parsed.text.position(symbol.signature.start)
         if len(symbol.body) and body.line > parsed.text.position(symbol.signature.end).line:
             return max(1, body.column - header.column)
-    return 4
+    return 1 if "\n\t" in parsed.text.content else 4

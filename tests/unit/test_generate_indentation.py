@@ -10,7 +10,7 @@ from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text
 
 
-def indent_at(code: str, path: str = "a.py") -> int | None:
+def indent_at(code: str, path: str = "a.py") -> str | None:
     offset = code.index("$0")
     text = Text(code.replace("$0", ""))
     parsed = parse(path, text)
@@ -37,6 +37,25 @@ def indent_at(code: str, path: str = "a.py") -> int | None:
 )
 def test_the_lines_around_say_how_deep(code: str, indent: int | None) -> None:
     """Under a header, and above what is deeper than the line before; else it is open."""
+    assert indent_at(code) == (None if indent is None else " " * indent)
+
+
+@pytest.mark.parametrize(
+    ("code", "indent"),
+    [
+        ("class A:\n\tdef g(self):\n\t\treturn 1\n\n\tdef f(self):\n$0\n", "\t\t"),
+        ("class A:\n\tdef f(self):\n\t\tfor x in y:\n$0\n\t\treturn 1\n", "\t\t\t"),
+        ("class A:\n\tdef f(self):\n\t\tfor x in y:\n\t$0\n\t\treturn 1\n", "\t\t\t"),
+        ("def f(y):\n\tfor x in y:\n$0\n\t\t\tprint(x)\n", "\t\t"),
+        ("def f():\n\tx = 1\n$0\n\t\tgo()\n", "\t"),
+        ("def f():\n$0\n\n\ndef g():\n\tpass\n", "\t"),
+        ("if a:\n\tb()\nif c:\n$0\n", "\t"),
+        ("def f():\n    for x in y:\n$0\n\t\t\tgo()\n", "        "),
+        ("def f():\n    x = 1\n$0\n\t\t\t\tgo()\n", None),
+    ],
+)
+def test_tabs_stay_tabs(code: str, indent: str | None) -> None:
+    """What is certain begins as the lines around it do."""
     assert indent_at(code) == indent
 
 
@@ -54,6 +73,9 @@ def test_the_lines_around_say_how_deep(code: str, indent: int | None) -> None:
         ("class A:\n    def f(self):\n        b = 1\n\n$0\n        return total\n", ""),
         ("def f(a):\n    b = 1\n        $0\n    return total\n", ""),
         ("x = $0\n", ""),
+        ("def f(a):\n\tb = 1\n$0\n\treturn total\n", "\ttotal"),
+        ("def f(a):\n\tb = 1\n\t$0\n\treturn total\n", "total"),
+        ("def f(a):\n\tfor b in a:\n\t$0\n\t\treturn b\n", "\t"),
     ],
 )
 def test_what_a_line_begins_with(code: str, beginning: str) -> None:

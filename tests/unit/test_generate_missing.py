@@ -10,7 +10,7 @@ from gemma_lsp.generate.missing import MAX_CHARS, beginning_of
 def beginning_at(code: str) -> str:
     before, _, after = code.partition("$0")
     line = before.rpartition("\n")[2]
-    return beginning_of(before + after, before.count("\n"), len(line))
+    return beginning_of(before + after, before.count("\n"), line)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_the_first_name_that_nobody_set(code: str, beginning: str) -> None:
 def test_a_header_defines_what_is_called() -> None:
     """The block that hangs in the air is the body of the function that nobody defined."""
     code = "def f(a):\n{}\n        return x + 1\n    return {}(a)\n"
-    assert beginning_of(code.format("", "step"), 1, 4, header=True) == "def step("
-    assert beginning_of(code.format("", "len"), 1, 4, header=True) == ""
+    assert beginning_of(code.format("", "step"), 1, "    ", header=True) == "def step("
+    assert beginning_of(code.format("", "len"), 1, "    ", header=True) == ""
 
 
 def test_a_huge_file_is_left_alone() -> None:
