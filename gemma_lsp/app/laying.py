@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from gemma_lsp.app.threads import in_thread
+from gemma_lsp.prompt.folding import folded
 from gemma_lsp.prompt.layout import Layout, LayoutOptions, estimate, plan_layout
+from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Segment
 from gemma_lsp.syntax.index import Index
 
@@ -20,13 +22,28 @@ async def lay_out(index: Index, options: LayoutOptions, count: AsyncCount, known
     """The layout of an index. `known`: counts by segment key, added to. Cancelling stops between rounds."""
     for _ in range(ROUNDS):
         layout = await in_thread(lambda _: plan_layout(index, options, partial(_counts, known)), "layout")
-        missing = [segment for segment in layout.segments if segment.key not in known]
-        if not missing:
+        if await _counted(layout, count, known):
             break
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            known.update(zip((s.key for s in batch), await count(batch), strict=True))
     return layout
+
+
+async def fold(resident: Resident, count: AsyncCount, known: dict[str, int]) -> Layout | None:
+    """The resident's layout with the text of today; None where that does not fit."""
+    layout, base, index = resident.layout, resident.base, resident.index
+    for _ in range(2):
+        made = await in_thread(lambda _: folded(layout, base, index, partial(_counts, known)), "layout")
+        if made is None or await _counted(made, count, known):
+            break
+    return made
+
+
+async def _counted(layout: Layout, count: AsyncCount, known: dict[str, int]) -> bool:
+    """Has counted what was only guessed; whether nothing was."""
+    missing = [segment for segment in layout.segments if segment.key not in known]
+    for start in range(0, len(missing), BATCH):
+        batch = missing[start : start + BATCH]
+        known.update(zip((s.key for s in batch), await count(batch), strict=True))
+    return not missing
 
 
 def _counts(known: dict[str, int], segments: Sequence[Segment]) -> list[int]:

@@ -10,7 +10,7 @@ import contextlib
 
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
-from gemma_lsp.app.laying import lay_out
+from gemma_lsp.app.laying import fold, lay_out
 from gemma_lsp.app.ports import Host
 from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.worker import Worker
@@ -20,6 +20,7 @@ from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Finished, ModelInfo, Priority, Progress
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, LayoutOptions
+from gemma_lsp.prompt.resident import Resident
 
 IDLE_S = 5.0  # of quiet before a prompt that has become stale is laid out anew; guessed
 REPAIR_AFTER = 12  # times as much quiet before what was moved in the cache is read exactly; guessed
@@ -47,6 +48,7 @@ class Warming(Worker):
         self._repair: asyncio.TimerHandle | None = None  # while the prompt is resident, but not exactly
         self._known: dict[str, int] = {}
         self._told: frozenset[str] = frozenset()  # errata that were read without being asked about
+        self._refused = 0  # characters told when folding them was last refused
 
     def touched(self) -> None:
         """Somebody has typed: look whether the prompt has become stale; what that asks for waits until it is quiet."""
@@ -64,7 +66,7 @@ class Warming(Worker):
             self._due = self._patient = True
             self._due_since = asyncio.get_running_loop().time()
             self.wake()
-        elif self._untold():
+        elif self._foldable or self._untold():
             self.wake()
 
     def answered_early(self) -> None:
@@ -102,6 +104,7 @@ class Warming(Worker):
         if not self._due and doubtful and not await self._is_resident():
             self.lay_out()
         if not self._due:
+            await self._fold()
             await self._tell()
             return
         ws = self._ws
@@ -125,6 +128,32 @@ class Warming(Worker):
         client, _ = await self._engine.ready()
         held = (await client.status()).resident.get(self._ws.key, 0)
         return held >= LOST_SHARE * self._ws.warmed_tokens
+
+    @property
+    def _foldable(self) -> bool:
+        """Whether enough was told to put it back into the body, and more than when that was last refused."""
+        resident, ready = self._ws.resident, self._ws.phase is Phase.READY
+        wanted = resident is not None and ready and self._ws.settings.engine.splices and resident.foldable
+        return wanted and resident is not None and resident.moved > 1.5 * self._refused
+
+    async def _fold(self) -> None:
+        """Puts what was told back into the body, where the engine can do that without reading all that is behind it."""
+        if not self._foldable:
+            return
+        await self._quiet()
+        ws, resident = self._ws, self._ws.resident
+        if self._due or resident is None or not self._foldable:
+            return
+        client, _ = await self._engine.ready()
+        layout = await fold(resident, client.count, self._known)
+        made = Resident.start(layout, resident.index, resident.frame) if layout else None
+        if made is None or (await client.reach(ws.key, made.whole)).exact:
+            self._refused = resident.moved
+            return
+        self._forget_repair()
+        ws.start_resident(made.layout, made.index, made.frame)
+        self._told = frozenset()
+        await self._warm(client, moves=True)
 
     def _untold(self) -> bool:
         """Whether much was changed since the last reading that no answer has read either, as far as is known here."""
@@ -208,7 +237,7 @@ class Warming(Worker):
         used = {segment.key for segment in layout.segments}
         self._known = {key: n for key, n in self._known.items() if key in used}
         ws.start_resident(layout, index, frame)
-        self._told = frozenset()
+        self._told, self._refused = frozenset(), 0
         self._host.state_changed()
 
     async def _warm(self, client: EngineClient, *, moves: bool) -> None:

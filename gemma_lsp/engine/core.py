@@ -216,7 +216,7 @@ class Engine:
                     run.finish("cancelled")
                 self._runs.clear()
                 return False
-            run = self._current = min(self._runs, key=lambda r: r.request.priority)
+            run = self._current = min(self._runs, key=lambda r: r.priority)
         try:
             reason = run.abandoned or self._step(run)
         except Exception as error:
@@ -272,8 +272,7 @@ class Engine:
         """Asked by the backend inside a batch: is this batch no longer what should be computed?"""
         if run.abandoned or run.overdue or self._closed:
             return True
-        most_urgent = min((r.request.priority for r in list(self._runs)), default=run.request.priority)
-        return most_urgent < run.request.priority
+        return min((r.priority for r in list(self._runs)), default=run.priority) < run.priority
 
     def _fail(self, run: Run, error: Exception) -> None:
         with self._wake:

@@ -15,13 +15,13 @@ from gemma_lsp.base.errors import PromptTooLong
 from gemma_lsp.engine.audience import Audience, Listener
 from gemma_lsp.engine.backend import Backend, Sampler
 from gemma_lsp.engine.lookup import NOTHING, Found
-from gemma_lsp.engine.messages import Cost, Generate, Progress, Sampling, Warm
+from gemma_lsp.engine.messages import Cost, Generate, Priority, Progress, Sampling, Warm
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.spent import Spent
 from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
-from gemma_lsp.kv.splice import REWARM, Splice, SpliceOp, SplicePlan, compaction
+from gemma_lsp.kv.splice import Splice, SpliceOp, SplicePlan, compaction
 
 MOVE_PLANS = 8  # splices are planned anew when something came between two of them, so often
 
@@ -112,6 +112,11 @@ class Run:
             self._speculation.took_one(time.perf_counter() - started)
         self._planned_revision = trunk.ledger.revision
         return done
+
+    @property
+    def priority(self) -> int:
+        """Lower goes first. Cells that are being moved hold up everything but completions: in between nothing fits."""
+        return min(self.request.priority, Priority.ACTION) if self._moves else self.request.priority
 
     @property
     def dry(self) -> bool:
@@ -214,14 +219,14 @@ class Run:
 
     def _has_room_for(self, found: SplicePlan, trunk: Trunk) -> bool:
         """Whether there are cells for what comes before anything goes; and it is not tried for ever."""
-        return self._n_moves < MOVE_PLANS and len(trunk.ledger) + found.inserted + REWARM <= self.room
+        return self._n_moves < MOVE_PLANS and len(trunk.ledger) + found.inserted <= self.room
 
     def _move(self, trunk: Trunk, ops: deque[SpliceOp], abort: Callable[[], bool]) -> None:
         """Carries out one operation. What is left is planned anew when something comes between two of them."""
         assert trunk.side
         trunk.side.clear()
         op = ops[0]
-        n = apply_splice_op(self._backend, trunk, op, Scratch(trunk.side.seq, REWARM), abort)
+        n = apply_splice_op(self._backend, trunk, op, Scratch(trunk.side.seq, 0), abort)
         ops.popleft()
         if isinstance(op, Splice):
             self.spent.by_region[op.region] = self.spent.by_region.get(op.region, 0) + n

@@ -19,9 +19,8 @@ from gemma_lsp.kv.ranges import Ranges, span
 
 KEEP = 16  # tokens between two changes that are worth moving rather than reading again; guessed
 PIECE = 256  # tokens that one splice inserts at most
-REWARM = 64  # tokens read again before a splice whose window is lost: more bought nothing (docs/benchmarks/fidelity.md)
-SHIFTS = 64  # splices that a cell may live through until it is read again; after 30 of them splices equal errata
-SHARE = 0.15  # of the prompt that splices may have evaluated: as much as errata may tell
+SHIFTS = 128  # splices that a cell may live through until it is read again; see docs/design/splice.md
+SHARE = 0.3  # of the prompt that splices may have evaluated
 WORTH = 0.5  # of what the exact way costs is what splices may cost
 LEAST = 512  # tokens of the exact way from which on it matters; guessed
 T = TypeVar("T")
@@ -141,12 +140,15 @@ def compaction(
 ) -> SplicePlan | None:
     """The splices that make the trunk the wanted one, where they are worth it: much cheaper than the exact way, and
     within the budget. With no splice in it: the trunk is such a one already. `n_slice`: tokens of a batch at most.
+
+    On plain attention only. A windowed cache has lost the windows that rewinds need where something was spliced, and
+    errata are truer there (docs/benchmarks/fidelity.md).
     """
     n_wanted = sum(len(w.tokens) for w in wanted)
-    if not can.shift or exact.evaluate < LEAST:
+    if not can.shift or ledger.n_swa or exact.evaluate < LEAST:
         return None
     budget = Budget(tokens=int(n_wanted * SHARE), shifts=SHIFTS, piece=min(n_slice, PIECE))
-    found = plan_splices(ledger, wanted, can, budget, REWARM)
+    found = plan_splices(ledger, wanted, can, budget)
     if found is None:
         loose = plan(ledger, wanted, can, Policy(logits=False, slack=0))
         return None if loose.hidden or loose.evaluate > exact.evaluate * WORTH else SplicePlan.nothing(loose)

@@ -13,21 +13,16 @@ from gemma_lsp.backends.fake import BOS, FakeBackend
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Cancel, Finished, Generate, Warm
 from gemma_lsp.engine.snapshots import SnapshotStore
-from gemma_lsp.kv.splice import LEAST, REWARM
+from gemma_lsp.kv.splice import LEAST
 from tests.unit.test_engine_core import WAIT, Asker
 
 CHUNKS = [f"b:def number_{n}(): return {n:>04} # some more\n" for n in range(20)]
 CHANGED = [*CHUNKS[:3], CHUNKS[3].replace("some", "something"), *CHUNKS[4:]]
 
 
-@pytest.fixture(params=[0, 32], ids=["plain", "windowed"])
-def n_swa(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 @pytest.fixture
-def backend(n_swa: int) -> FakeBackend:
-    return FakeBackend(n_ctx=4096, n_swa=n_swa, script={"say:": "hello world"}, can_be_moved=True)
+def backend() -> FakeBackend:
+    return FakeBackend(n_ctx=4096, script={"say:": "hello world"}, can_be_moved=True)
 
 
 @pytest.fixture
@@ -58,23 +53,23 @@ def tried(backend: FakeBackend) -> None:
         time.sleep(0.001)
 
 
-def cells_of(parts: list[str], n_swa: int) -> dict[int, tuple[int, str]]:
+def cells_of(parts: list[str]) -> dict[int, tuple[int, str]]:
     """What a cold start holds."""
-    cold = FakeBackend(n_ctx=4096, n_swa=n_swa)
+    cold = FakeBackend(n_ctx=4096)
     tokens = [BOS, *"".join(part[2:] for part in parts).encode()]
     for at, token in enumerate(tokens):
         cold.evaluate(0, at, [token], False, lambda: False)
     return cold.cells(0)
 
 
-def test_a_change_costs_itself_and_is_read_exactly_later(asker: Asker, backend: FakeBackend, n_swa: int) -> None:
+def test_a_change_costs_itself_and_is_read_exactly_later(asker: Asker, backend: FakeBackend) -> None:
     """The answer in between is computed on the new text, reuses everything and says that it is not exact."""
     first = warm(asker, "1", CHUNKS)
     assert first.cost.exact
     tried(backend)
     moved = warm(asker, "2", CHANGED)
     assert not moved.cost.exact
-    assert moved.cost.evaluated <= len("something") + 16 + (REWARM if n_swa else 0)
+    assert moved.cost.evaluated <= len("something") + 16
     asker.ask(Generate(id="3", workspace="w", prompt=asker.refs(*CHANGED, "r:say:")))
     answer = asker.final("3")
     assert isinstance(answer, Finished)
@@ -83,7 +78,7 @@ def test_a_change_costs_itself_and_is_read_exactly_later(asker: Asker, backend: 
     repaired = warm(asker, "4", CHANGED, moves=False)
     assert repaired.cost.exact
     assert repaired.cost.evaluated > LEAST
-    assert backend.cells(0) == cells_of(CHANGED, n_swa)
+    assert backend.cells(0) == cells_of(CHANGED)
 
 
 def test_what_is_resident_well_enough_is_not_read_again(asker: Asker, backend: FakeBackend) -> None:
@@ -97,29 +92,29 @@ def test_what_is_resident_well_enough_is_not_read_again(asker: Asker, backend: F
     assert added.cost.evaluated == len("# the end\n")
 
 
-def test_a_small_or_a_great_change_is_read_exactly(asker: Asker, backend: FakeBackend, n_swa: int) -> None:
+def test_a_small_or_a_great_change_is_read_exactly(asker: Asker, backend: FakeBackend) -> None:
     """Moving cells is for what would otherwise take long, and is much cheaper."""
     warm(asker, "1", CHUNKS)
     tried(backend)
     other = [part.replace("number", "numeral").replace("more", "less") for part in CHUNKS]
     assert warm(asker, "2", other).cost.exact
-    near = warm(asker, "3", [*other[:-2], "b:# changed near the end\n", *other[-2:]])
-    assert near.cost.exact == (n_swa == 0)  # where the window is lost, going back a little is going back all the way
+    assert warm(asker, "3", [*other[:-2], "b:# changed near the end\n", *other[-2:]]).cost.exact
 
 
-def test_a_shift_that_fails_is_made_good(asker: Asker, backend: FakeBackend, n_swa: int) -> None:
+def test_a_shift_that_fails_is_made_good(asker: Asker, backend: FakeBackend) -> None:
     """Nothing is left of any trunk then, and the change is read as if nothing had been there."""
     warm(asker, "1", CHUNKS)
     tried(backend)
     backend.fail_shifts = 1
     done = warm(asker, "2", CHANGED)
     assert (done.reason, done.cost.exact) == ("done", True)
-    assert backend.cells(0) == cells_of(CHANGED, n_swa)
+    assert backend.cells(0) == cells_of(CHANGED)
 
 
-def test_where_cells_cannot_be_moved_everything_is_exact() -> None:
-    """It was tried, and is not done."""
-    backend = FakeBackend(n_ctx=4096)
+@pytest.mark.parametrize(("n_swa", "can_be_moved"), [(0, False), (32, True)], ids=["refused", "windowed"])
+def test_where_cells_cannot_be_moved_everything_is_exact(n_swa: int, can_be_moved: bool) -> None:
+    """It was tried, and is not done; nor is it where a window would be lost."""
+    backend = FakeBackend(n_ctx=4096, n_swa=n_swa, can_be_moved=can_be_moved)
     engine = Engine(lambda progress: backend)
     engine.start()
     asker = Asker(engine)
@@ -146,7 +141,7 @@ def test_nothing_that_was_moved_is_written_to_disk(tmp_path, backend: FakeBacken
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_comes_between_the_end_is_a_cold_start(
-    asker: Asker, backend: FakeBackend, n_swa: int, seed: int
+    asker: Asker, backend: FakeBackend, seed: int
 ) -> None:
     """Edits, answers, cancels and failed shifts in any order: each request is answered, and a repair mends it all."""
     chance, body = Random(seed), list(CHUNKS)
@@ -182,7 +177,7 @@ def test_whatever_comes_between_the_end_is_a_cold_start(
         assert not id_.startswith("g") or done.text == "hello world"
     backend.fail_shifts = 0
     assert warm(asker, "end", body, moves=False).cost.exact
-    assert backend.cells(0) == cells_of(body, n_swa)
+    assert backend.cells(0) == cells_of(body)
     assert not [t for t in threading.enumerate() if t.name == "shifts" and t.is_alive()]
 
 

@@ -1,0 +1,143 @@
+"""What was told goes back into the body where the engine can move cells, and is read exactly when nobody works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gemma_lsp.app import App
+from gemma_lsp.app import warming as warming_module
+from gemma_lsp.app.workspace import Phase, Workspace
+from gemma_lsp.backends.fake import FakeBackend
+from gemma_lsp.config.load import Strength, client_source
+from gemma_lsp.engine.asking import LocalClient
+from gemma_lsp.engine.core import Engine
+from gemma_lsp.engine.messages import Cost
+from gemma_lsp.prompt import resident as resident_module
+from gemma_lsp.workspace.mirror import RawChange
+from tests.support.apps import UTF32, Recorder, until
+from tests.support.sessions import factory, write_files
+
+PARTS = {f"part_{n:02}.py": f"def part_{n:02}(weight, rate):\n    return weight * rate + {n}\n" for n in range(24)}
+MORE = "".join(f"    weight += {n} * rate\n" for n in range(8))
+
+
+class Costs(Recorder):
+    """Also remembers what each reading took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[Cost] = []
+
+    def answered(self, what: str, cost: Cost, reason: str) -> None:
+        super().answered(what, cost, reason)
+        if what == "warm":
+            self.read.append(cost)
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    return FakeBackend(n_ctx=4096, n_slice=256, can_be_moved=True)
+
+
+@pytest.fixture
+def host() -> Costs:
+    return Costs()
+
+
+@pytest.fixture
+def splices() -> bool:
+    return True
+
+
+@pytest.fixture
+async def app(
+    tmp_path: Path, backend: FakeBackend, host: Costs, splices: bool, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[App]:
+    monkeypatch.setattr(resident_module, "STALE_TOKENS", 10)
+    monkeypatch.setattr(warming_module, "TELL_TOKENS", 4000)
+    write_files(tmp_path, PARTS)
+    engine = Engine(lambda progress: backend)
+    client = LocalClient(engine)
+    engine.start()
+    app = App(factory(client), host, idle_s=0.02)
+    await app.configure([client_source(Strength.INITIALIZATION_OPTIONS, {"engine": {"splices": splices}})])
+    app.add_folder(tmp_path, "parts")
+    await app.start()
+    await until(lambda: app.workspaces[0].phase is Phase.READY and backend.can.shift == splices)
+    yield app
+    await app.close()
+
+
+def edit(app: App, path: str, text: str, version: int = 2) -> Workspace:
+    (workspace,) = app.workspaces
+    assert workspace.root
+    file = workspace.root / path
+    if version == 2:
+        app.open(file.as_uri(), file, "python", 1, PARTS[path])
+    app.change(file.as_uri(), version, [RawChange(None, text)], UTF32)
+    other = workspace.root / "part_20.py"  # the hole goes elsewhere: what was edited becomes an erratum
+    app.open(other.as_uri(), other, "python", 1, PARTS["part_20.py"])
+    app.change(other.as_uri(), 2, [RawChange(None, PARTS["part_20.py"] + "\n")], UTF32)
+    return workspace
+
+
+def shown(workspace: Workspace) -> str:
+    assert workspace.resident
+    return "".join(segment.visible for segment in workspace.resident.head())
+
+
+async def test_what_was_told_goes_back_into_the_body_and_is_read_exactly_later(
+    app: App, backend: FakeBackend, host: Costs
+) -> None:
+    """For what it is worth itself, at its own place; a pause later nothing is approximate any more."""
+    before = len(host.read)
+    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", MORE + "    return"))
+    assert workspace.resident
+    assert workspace.resident.errata
+    await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
+    folded = host.read[before]
+    assert not folded.exact
+    assert folded.evaluated < 300
+    assert folded.reused > 1000
+    assert "weight += 7" in shown(workspace)
+    await until(lambda: len(host.read) > before + 1 and workspace.phase is Phase.READY)
+    assert host.read[before + 1].exact
+    assert not any(backend.shifts(0).values())
+    assert shown(workspace).count("weight += 7") == 1
+
+
+async def test_what_the_engine_cannot_do_cheaply_is_told_as_before(
+    app: App, backend: FakeBackend, host: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked once for what was told, nothing is read, and the errata stay."""
+    asked = []
+
+    async def never(self: LocalClient, workspace: str, prompt: object) -> Cost:
+        asked.append(prompt)
+        return Cost(exact=True)
+
+    monkeypatch.setattr(LocalClient, "reach", never)
+    before = len(host.read)
+    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", MORE + "    return"))
+    await until(lambda: bool(asked))
+    assert workspace.root
+    app.change((workspace.root / "part_20.py").as_uri(), 3, [RawChange(None, "x = 1\n")], UTF32)
+    for _ in range(20):  # ten times as long as it waits for quiet
+        await asyncio.sleep(0.01)
+    assert (len(asked), len(host.read)) == (1, before)
+    assert workspace.resident
+    assert workspace.resident.errata
+
+
+@pytest.mark.parametrize("splices", [False])
+async def test_it_can_be_switched_off(app: App, backend: FakeBackend, host: Costs) -> None:
+    """Then much that was told is laid out anew and read, and it is not even tried whether cells can be moved."""
+    before = len(host.read)
+    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", 10 * MORE + "    return"))
+    await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
+    assert host.read[before].exact
+    assert not backend.can.shift
