@@ -179,10 +179,10 @@ def no_mixed_indentation(text: str, around: Around) -> str | Dropped:
 
 
 def not_trivial(text: str, around: Around) -> str | Dropped:
-    """Drops what says nothing: white space, or brackets and punctuation alone."""
+    """Drops what says nothing: white space, or punctuation, but for a line of closing brackets that is missing."""
     if not text.strip():
         return Dropped("empty")
-    return text if _says_something(text) else Dropped("trivial")
+    return text if _says_something(text) or _completes(text, around) else Dropped("trivial")
 
 
 def still_parses(text: str, around: Around) -> str | Dropped:
@@ -213,6 +213,12 @@ ALL: tuple[Filter, ...] = (
 )
 
 
+def _completes(text: str, around: Around) -> bool:
+    """Whether a file with syntax errors has none with the text in it, which begins a line."""
+    whole = around.before + text + around.after
+    return not around.line_before.strip() and not around.parses(around.before + around.after) and around.parses(whole)
+
+
 def _finished(text: str, around: Around) -> str:
     """The text with what a person would type next: the brackets it left open, or a block after its header."""
     closing: list[str] = []
@@ -224,7 +230,10 @@ def _finished(text: str, around: Around) -> str:
     depth = lexical_state(text, len(text)).depth  # brackets inside strings are none
     text += "".join(reversed(closing[len(closing) - depth :] if depth else ()))
     last = text.rpartition("\n")[2] if "\n" in text else around.line_before + text
-    return f"{text} pass" if last.rstrip().endswith(":") and not around.rest.strip() else text
+    needs_block = last.rstrip().endswith(":") and not around.rest.strip()
+    below = around.after.partition("\n")[2].split("\n")
+    following = next((line for line in below if line.strip()), "")
+    return f"{text} pass" if needs_block and _indent(following) <= _indent(last) else text
 
 
 def _is_closer(line: str) -> bool:
@@ -266,6 +275,10 @@ def _is_close(a: str, b: str) -> bool:
     """Whether few enough edits lead from one to the other."""
     allowed = max(1, len(a) // 20)
     return abs(len(a) - len(b)) <= allowed and distance(a, b) <= allowed
+
+
+def _indent(line: str) -> int:
+    return len(_space(line))
 
 
 def _space(line: str) -> str:

@@ -51,6 +51,11 @@ def certain_indent(parsed: ParsedFile, context: CursorContext, offset: int) -> s
     inside = context.in_string or context.in_comment or context.in_brackets
     if parsed.language != "python" or inside or text.line(position.line).strip():
         return None
+    docstring = context.enclosing.docstring if context.enclosing and context.empty_body else None
+    if docstring is not None and context.after_docstring and not text.line(position.line):
+        start = text.position(docstring.start)
+        lead = text.line(start.line)[: start.column]
+        return None if lead.strip() else lead
     unit = indent_unit(parsed)
     if context.block_start:
         typed = text.line(position.line)[: position.column]

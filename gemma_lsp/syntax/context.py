@@ -61,6 +61,8 @@ def cursor_context(parsed: ParsedFile, position: Position) -> CursorContext:
     header = _header_above(text, position.line, lexical) if in_code and not line.strip() else None
     block_start = header is not None and _block_is_empty(text, position.line, header)
     indent = max(own_indent, header + indent_unit(parsed)) if block_start and header is not None else own_indent
+    if in_code and not line:
+        indent = max(indent, _column_of_lone_docstring(parsed, position.line))
     enclosing = _enclosing(parsed, offset, indent)
     return CursorContext(
         mid_line=bool(after.strip()),
@@ -111,6 +113,24 @@ def _header_above(text: Text, line: int, lexical: LexicalState) -> int | None:
         if code:
             return _indent(text.line(_first_line(text, above, lexical))) if code.endswith(":") else None
     return None
+
+
+def _column_of_lone_docstring(parsed: ParsedFile, line: int) -> int:
+    """Indentation of the docstring right above, at most one blank line between, if a function holds nothing else; or 0.
+
+    Its first statement is still missing, whatever the column of an empty line may be.
+    """
+    text = parsed.text
+    above = next((n for n in range(line - 1, max(-1, line - 3), -1) if text.line(n).strip()), None)
+    for symbol in parsed.symbols if above is not None else ():
+        docstring = symbol.docstring
+        if docstring is None or symbol.kind not in (SymbolKind.FUNCTION, SymbolKind.METHOD):
+            continue
+        ends_here = text.position(docstring.end).line == above and symbol.span.end == docstring.end
+        below = next((n for n in range(line + 1, text.n_lines) if text.line(n).strip()), None)
+        if ends_here and (below is None or not text.line(below).startswith((" ", "\t"))):
+            return text.position(docstring.start).column
+    return 0
 
 
 def _first_line(text: Text, line: int, lexical: LexicalState) -> int:

@@ -32,11 +32,19 @@ def indent_at(code: str, path: str = "a.py") -> str | None:
         ("x = [\n    1,\n$0\n        2,\n]\n", None),
         ('"""A:\n$0\n    b\n"""\n', None),
         ("def f():\n    x = $0\n        go()\n", None),
+        ('def f():\n    """A."""\n$0\n', 4),
+        ('def f():\n    """A."""\n\n$0', 4),
+        ('class P:\n    def f(self):\n        """A."""\n\n$0\n', 8),
+        ('class P:\n    def f(self):\n        """A."""\n\n$0\n    def g(self):\n        """B."""\n', None),
+        ('def f():\n    """A."""\n\n\n$0\n', None),
+        ('def f():\n    """A."""\n    return 1\n\n$0\n', None),
+        ('def f(): """A."""\n$0\n', None),
+        ('class E(Exception):\n    """A."""\n\n$0\n', None),
         ("$0\n", None),
     ],
 )
 def test_the_lines_around_say_how_deep(code: str, indent: int | None) -> None:
-    """Under a header, and above what is deeper than the line before; else it is open."""
+    """Under a header, under a lone docstring, and above what is deeper than the line before; else it is open."""
     assert indent_at(code) == (None if indent is None else " " * indent)
 
 
