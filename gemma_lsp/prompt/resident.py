@@ -131,7 +131,7 @@ class Resident:
         if hole and (parsed := index.files.get(hole.path)):
             offset = focus.offset if focus and focus.path == hole.path else None
             if focus is None or focus.path == hole.path:
-                moved = moved_hole(hole, parsed.text, offset)
+                moved = moved_hole(hole, parsed.text, offset, self.frame.hole_chars)
                 if moved:
                     return moved, True
         if focus is None or focus.path not in index.files:

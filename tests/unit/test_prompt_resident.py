@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.prompt.frame import frame_for
+from gemma_lsp.prompt.hole import HOLE_CHARS
 from gemma_lsp.prompt.layout import Form, LayoutOptions, candidates, chunk_segments, plan_layout
 from gemma_lsp.prompt.resident import Focus, Resident
 from gemma_lsp.prompt.segments import Prompt, Region
@@ -186,6 +189,45 @@ def test_context_that_is_no_longer_true_is_not_shown(resident: Resident, index: 
     assert text_of(two.head(), Region.ERRATA).count("    total += 40\n") == 2  # told, and context of the next
 
 
+def test_a_hole_that_has_grown_too_long_opens_anew(resident: Resident, index: Index) -> None:
+    """Line after line is written in one place: what stands farther away is told, and much of it asks for a layout."""
+    at = "    return rate(kg) + 1\n"
+    sizes = []
+    for n in range(200):
+        line = f"    value_{n} = rate(kg) * {n}\n"
+        index = edited(index, "shop/quotes.py", at, line + at)
+        resident = resident.with_index(index, focus(index, "shop/quotes.py", line))
+        assert resident.hole
+        sizes.append(len(resident.hole.span))
+        assert line in index.files["shop/quotes.py"].text.slice(resident.hole.span)
+    assert max(sizes) <= 2 * HOLE_CHARS
+    wanted = Counter(line for parsed in index.files.values() for line in parsed.text.content.split("\n"))
+    assert +_said(_told(resident)) == _said(wanted)
+    assert resident.stale
+    reopened = sum(b < a for a, b in pairwise(sizes))
+    assert 1 <= reopened <= 6  # each time something before the hole is read
+
+
+@pytest.mark.parametrize("paste", ["functions", "statement", "prose"])
+def test_a_long_paste_asks_for_a_new_layout(resident: Resident, index: Index, paste: str) -> None:
+    """It does not stay in the hole, of which no layout would take anything; also where it is one single statement."""
+    text = {
+        "functions": "".join(f"def g{n}(a, b):\n    return a - b * {n}\n\n\n" for n in range(300)),
+        "statement": "TABLE = {\n" + "".join(f"    {n}: 'row {n}',\n" for n in range(600)) + "}\n",
+        "prose": "".join(f"Some words about the number {n}\n" for n in range(400)),
+    }[paste]
+    path = "README.md" if paste == "prose" else "shop/new.py"
+    index = index.with_changes(index.snapshot.with_changes({path: Text("\n")}))
+    resident = resident.with_index(index, Focus(path, 1))
+    for at in (len(text), len(text) // 2, 0):
+        pasted = index.with_changes(index.snapshot.with_changes({path: Text(text)}))
+        after = resident.with_index(pasted, Focus(path, at))
+        assert after.hole
+        assert after.hole.span.start <= at <= after.hole.span.end
+        assert len(after.hole.span) <= 2 * HOLE_CHARS
+        assert after.stale
+
+
 LINES = st.sampled_from(
     ["a = 1", "b = 2", "def f():", "    return a", "    x = f()", "", "class C:", "    def g(self):"]
 )
@@ -202,13 +244,15 @@ LINES = st.sampled_from(
             st.booleans(),
         ),
         max_size=8,
-    )
+    ),
+    st.sampled_from([HOLE_CHARS, 40, 10]),
 )
-def test_every_line_is_told_exactly_once(edits: list[tuple[str, int, int, list[str], bool]]) -> None:
+def test_every_line_is_told_exactly_once(edits: list[tuple[str, int, int, list[str], bool]], hole_chars: int) -> None:
     """After any edits, body, errata and hole together hold each file's lines, each as often as the file does."""
     start = "import os\n\n\ndef f():\n    a = 1\n    return a\n\n\nclass C:\n    def g(self):\n        return f()\n"
     index = index_of({"one.py": start, "two.py": start.replace("f", "h")})
-    resident = Resident.start(plan_layout(index, LayoutOptions(budget_tokens=10_000)), index, frame_for(MODEL, "x"))
+    frame = replace(frame_for(MODEL, "x"), hole_chars=hole_chars)
+    resident = Resident.start(plan_layout(index, LayoutOptions(budget_tokens=10_000)), index, frame)
     for path, at, n, new, focused in edits:
         lines = index.snapshot.files[path].content.split("\n")
         lines[at : at + n] = new
@@ -216,15 +260,21 @@ def test_every_line_is_told_exactly_once(edits: list[tuple[str, int, int, list[s
         index = index.with_changes(index.snapshot.with_changes({path: text}))
         offset = len("\n".join(lines[:at]))
         resident = resident.with_index(index, Focus(path, min(offset, len(text.content))) if focused else None)
-        told = Counter(line for s in resident.head() if s.region is Region.BODY for line in s.visible.split("\n"))
-        for erratum in resident.errata:
-            spans = erratum.segment.shown or ((0, len(erratum.segment.text)),)
-            own = (x for x in erratum.lines if not x.context and any(a <= x.start and x.stop <= b for a, b in spans))
-            told.update(x.text for x in own)
-        if hole := resident.hole:
-            told.update(index.files[hole.path].text.slice(hole.span).split("\n"))
+        told = _told(resident)
         wanted = Counter(line for parsed in index.files.values() for line in parsed.text.content.split("\n"))
         assert +_said(told) == _said(wanted)
+
+
+def _told(resident: Resident) -> Counter[str]:
+    """The lines that body, errata and hole tell; the neighbours of what an erratum tells do not count."""
+    told = Counter(line for s in resident.head() if s.region is Region.BODY for line in s.visible.split("\n"))
+    for erratum in resident.errata:
+        spans = erratum.segment.shown or ((0, len(erratum.segment.text)),)
+        own = (x for x in erratum.lines if not x.context and any(a <= x.start and x.stop <= b for a, b in spans))
+        told.update(x.text for x in own)
+    if hole := resident.hole:
+        told.update(resident.index.files[hole.path].text.slice(hole.span).split("\n"))
+    return told
 
 
 def _said(lines: Counter[str]) -> Counter[str]:
