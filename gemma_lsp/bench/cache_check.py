@@ -1,7 +1,7 @@
 """Is a cached answer a cold one's? Tried on the user's own model and build, with the product's own plans. Blocks.
 
-Source code is read, gone back to, masked in part and shown again; after each the probabilities of what follows are
-compared with those of a cache that was filled from nothing. The noise is what one sees when the same tokens are
+Source code is read, gone back to, masked in part and shown again, and spliced into what stands there; after each the
+probabilities of what follows are compared with those of a cache that was filled from nothing. The noise is what one sees when the same tokens are
 evaluated one by one instead of in a batch.
 """
 
@@ -21,6 +21,7 @@ N_OUTPUTS = 32
 CLOSED = 0.9  # of the gap between stale and cold that a mask must close
 NOISES = 3.0  # times the noise that something exact may differ by
 LEAST_NOISE = 0.004  # nats; what batches against single tokens differ by on small models, in the mean
+SPLICED = "spliced in"
 _BODY_CHARS, _PART_CHARS, _TAIL_CHARS = 9000, 900, 7000
 _FACT = "QUORUM_LIMIT = 7193\n\n\n"
 _ASKED = "def test_quorum_limit():\n    assert QUORUM_LIMIT == "
@@ -71,18 +72,23 @@ def check_cache(driver: Driver) -> CacheReport:
     masked = driver.score("warm", (*without, *asked), truth, exact=False)
     again = driver.score("warm", (*full, *asked), truth, exact=False)
     bare = driver.score("cold", (*without, *asked), truth, exact=True)
+    spliced = None
+    if driver.backend.can.shift and not driver.backend.info.n_swa:  # where the product does it
+        driver.bring("warm", without, exact=True)
+        driver.splice("warm", full, 0)
+        spliced = driver.score("warm", (*full, *asked), truth, exact=False)
 
     noise, stale = _mean(cold, singly), _mean(bare, cold)
     exact = NOISES * max(noise, LEAST_NOISE)
-    return CacheReport(
-        noise=noise,
-        stale=stale,
-        checks=(
-            CacheCheck(name="going back", kl=_mean(cold, back), limit=exact),
-            CacheCheck(name="masked", kl=_mean(bare, masked), limit=max(exact, (1 - CLOSED) * stale)),
-            CacheCheck(name="shown again", kl=_mean(cold, again), limit=exact),
-        ),
-    )
+    close = max(exact, (1 - CLOSED) * stale)
+    checks = [
+        CacheCheck(name="going back", kl=_mean(cold, back), limit=exact),
+        CacheCheck(name="masked", kl=_mean(bare, masked), limit=close),
+        CacheCheck(name="shown again", kl=_mean(cold, again), limit=exact),
+    ]
+    if spliced is not None:
+        checks.append(CacheCheck(name=SPLICED, kl=_mean(cold, spliced), limit=close))
+    return CacheReport(noise=noise, stale=stale, checks=tuple(checks))
 
 
 def _mean(exact: LogProbs, other: LogProbs) -> float:
