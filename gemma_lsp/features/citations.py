@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gemma_lsp.features.markdown import code, link
+from gemma_lsp.features.markdown import code, code_spans, link
 from gemma_lsp.syntax.index import Index
 
 _CITATION = re.compile(
     r"`?(?P<path>[\w./-]*\w\.\w{1,6})`?(?:[\s,(]*(?:lines?\s*)?\d+(?:\s*(?:-|to)\s*\d+)?\)?)?\s*[:,]\s*`(?P<quote>[^`\n]+)`"
 )
+_FENCE = re.compile(r"(`{3,}|~{3,})[\w+-]*")  # of sanitised text: at the margin, and ended by the same
 _NUMBERED = re.compile(r"\s*\d+ \| ?")
 _LEAST_QUOTE = 4  # characters; less is found everywhere and shows nothing
 
@@ -73,9 +74,28 @@ def _find(path: str, quote: str, index: Index) -> Citation | None:
 
 
 def _outside_fences(text: str, told: Callable[[re.Match[str]], str]) -> str:
-    lines, fenced = [], False
+    lines, fence = [], ""
     for line in text.split("\n"):
-        fence = line.startswith(("```", "~~~"))
-        lines.append(line if fenced or fence else _CITATION.sub(told, line))
-        fenced = fenced != fence
+        opened = _FENCE.fullmatch(line)
+        lines.append(line if fence or opened else _told_in(line, told))
+        if fence:
+            fence = "" if line == fence else fence
+        elif opened:
+            fence = opened.group(1)
     return "\n".join(lines)
+
+
+def _told_in(line: str, told: Callable[[re.Match[str]], str]) -> str:
+    """The line with its citations told; code that only seems to begin or end in one stays what it is."""
+    spans = [(span.start, span.end) for span in code_spans(line)]
+
+    def checked(match: re.Match[str]) -> str:
+        touched = [span for span in spans if span[0] < match.end() and match.start() < span[1]]
+        quote = (match.start("quote") - 1, match.end("quote") + 1)
+        path = (match.start("path") - 1, match.end("path") + 1)
+        plain_path = "`" not in line[match.start() : match.start("quote") - 1]
+        apart = line[: match.start()][-1:] not in ("`", "\\")
+        whole = touched == ([quote] if plain_path else [path, quote])
+        return told(match) if apart and whole else match.group()
+
+    return _CITATION.sub(checked, line)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from gemma_lsp.features.citations import find_line
+from gemma_lsp.features.citations import find_line, look_up
 from gemma_lsp.features.markdown import code, escaped, link, plain, sanitised
+from gemma_lsp.syntax.index import build
+from gemma_lsp.text import Text
+from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 
 TEXTS = st.lists(
     st.sampled_from(
@@ -48,7 +52,19 @@ TEXTS = st.lists(
         ("``a ` <b>``", "``a ` <b>``"),
         ("```python\na < b\n```\n<b>", "```python\na < b\n```\n&lt;b>"),
         ("```\nnot closed <b>", "```\nnot closed <b>\n```"),
-        ("- a\n   ```\n<b>", "- a\n   ```\n&lt;b>"),
+        ("- a\n   ```\n<b>", "- a\n```\n<b>\n```"),
+        ("- a\n  ```python\n  x = 1\n    y\n  ```\n- b", "- a\n```python\nx = 1\n  y\n```\n- b"),
+        ("1. [x]: https://example.org", "1. [x]\\: https://example.org"),
+        ("[a\\]b]: https://example.org", "[a\\]b]\\: https://example.org"),
+        ("[a\nb]: https://example.org", "[a\nb]\\: https://example.org"),
+        ("![x]", "!\\[x]"),
+        ("one ` and ```", "one \\` and \\`\\`\\`"),
+        ("\\`[x](command:evil)`", "\\`x\\`"),
+        ("a ` b\n`[x](command:evil)`", "a \\` b\n`[x](command:evil)`"),
+        ("| `a | b` `[x](command:evil)` |", "| \\`a | b\\` \\`x\\` |"),
+        ("`a || b` and `c`", "`a || b` and `c`"),
+        ("> ~~~\n> x", "> \\~\\~\\~\n> x"),
+        ("```\n[a](b)\n```\u00a0\n<b>", "```\n[a](b)\n```\n&lt;b>"),
         ("~~~ <b>\nx\n~~~", "~~~b\nx\n~~~"),
         ("**bold** _it_ # no", "**bold** _it_ # no"),
         ("a\x1b[31mb\u202ec", "a[31mbc"),
@@ -70,6 +86,59 @@ def test_no_link_and_no_tag_is_left_outside_code(markdown: str) -> None:
             assert "<" not in line
         if mark:
             fenced = "" if fenced else mark
+
+
+BITS = [
+    *(
+        "[a](b)",
+        "![",
+        "](u)",
+        "[a",
+        "]: u",
+        "[a]: u",
+        "[a]",
+        "<u:v>",
+        "<img>",
+        "`",
+        "``",
+        "```",
+        "~~~",
+        "\\",
+        "|",
+        "|-|",
+    ),
+    *(
+        "\n",
+        "\n\n",
+        " ",
+        "x",
+        "    ",
+        "\t",
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "\n```\n",
+        "\n~~~x\n",
+        "a.py: `x = 1`",
+        "a.py",
+        ": ",
+    ),
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(BITS), max_size=24).map("".join))
+def test_no_client_finds_a_link(markdown: str) -> None:
+    """As a CommonMark parser reads it, with tables and without; the links to lines are those of the workspace."""
+    index = build(WorkspaceSnapshot(root=None, name="w", files={"a.py": Text("x = 1\n")}))
+    told = look_up(sanitised(markdown), index, "file:///w/").text
+    for parser in (MarkdownIt("commonmark"), MarkdownIt("commonmark").enable("table")):
+        for token in parser.parse(told):
+            assert token.type != "html_block"
+            for inner in token.children or ():
+                assert inner.type not in ("image", "html_inline")
+                assert inner.type != "link_open" or str(inner.attrs["href"]).startswith("file:///w/a.py#L")
 
 
 @given(TEXTS)
