@@ -1,8 +1,8 @@
 """Is a cached answer a cold one's? Tried on the user's own model and build, with the product's own plans. Blocks.
 
 Source code is read, gone back to, masked in part and shown again, and spliced into what stands there; after each the
-probabilities of what follows are compared with those of a cache that was filled from nothing. The noise is what one sees when the same tokens are
-evaluated one by one instead of in a batch.
+probabilities of what follows are compared with those of a cache that was filled from nothing. The noise is what one
+sees when the same tokens are evaluated one by one instead of in a batch.
 """
 
 from __future__ import annotations

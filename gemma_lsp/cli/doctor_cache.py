@@ -15,9 +15,7 @@ from gemma_lsp.cli import console
 from gemma_lsp.cli.bench.common import loader_for
 
 _ADVICE = "cached answers of this model differ from cold ones by more than the noise: set engine.masks to false"
-_ADVICE_SPLICES = (
-    "what is spliced into this model's cache is not what was read in its place: set engine.splices to false"
-)
+_ADVICE_SPLICES = "what is spliced into this model's cache is not what would be read there: set engine.splices to false"
 _TAKES = (
     "comparing cached answers with cold ones: the model is loaded and reads about 10,000 tokens, "
     "which takes minutes with a small model on a CPU, and longer with a larger one"

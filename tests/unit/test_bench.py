@@ -28,6 +28,7 @@ from gemma_lsp.bench.replay.run import BenchOptions, run_bench
 from gemma_lsp.bench.session import LoadOptions
 from gemma_lsp.cli import doctor_cache
 from gemma_lsp.cli.bench.replay import print_report
+from gemma_lsp.kv.plan import Capabilities
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from tests.support.histories import commits
 from tests.support.scoring import ScoringFake, load, silent
@@ -289,6 +290,24 @@ def test_a_cached_answer_is_a_cold_one(n_swa: int) -> None:
     written = io.StringIO()
     doctor_cache.print_report(Console(file=written, width=200), "a model", report)
     assert ("set engine.masks to false" in written.getvalue()) == (not report.ok)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("n_swa", "tried"), [(0, True), (64, False)])
+def test_what_is_spliced_in_is_compared_where_the_product_splices(n_swa: int, tried: bool) -> None:
+    """The fake's moved cells are no cells that were read there, so the advice is given, for splices alone."""
+    backend = ScoringFake(n_ctx=100_000, n_swa=n_swa, n_slice=64, n_trunks=2, can=Capabilities(shift=True))
+    report = check_cache(Driver(backend))
+    checks = {check.name: check for check in report.checks}
+    assert ("spliced in" in checks) == tried
+    if tried:
+        assert checks["spliced in"].kl > 0
+        sound = replace(checks["masked"], kl=0.0)
+        written = io.StringIO()
+        only = replace(report, checks=(sound, replace(checks["spliced in"], limit=0.0)))
+        doctor_cache.print_report(Console(file=written, width=200), "a model", only)
+        assert "set engine.splices to false" in written.getvalue()
+        assert "engine.masks" not in written.getvalue()
 
 
 @pytest.mark.usefixtures("small")
