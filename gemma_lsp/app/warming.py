@@ -62,7 +62,7 @@ class Warming(Worker):
         if self._due:
             if self._ws.phase is Phase.FAILED and self._engine.model is not None:
                 self.wake()
-        elif self._ws.resident is not None and self._ws.resident.stale:
+        elif self._ws.resident is not None and self._ws.resident.stale and not self._foldable:
             self._due = self._patient = True
             self._due_since = asyncio.get_running_loop().time()
             self.wake()
@@ -149,6 +149,7 @@ class Warming(Worker):
         made = Resident.start(layout, resident.index, resident.frame) if layout else None
         if made is None or (await client.reach(ws.key, made.whole)).exact:
             self._refused = resident.moved
+            self.look()  # it may be so much that it is to be laid out anew
             return
         self._forget_repair()
         ws.start_resident(made.layout, made.index, made.frame)

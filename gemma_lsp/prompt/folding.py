@@ -11,9 +11,11 @@ from dataclasses import replace
 from gemma_lsp.prompt.layout import Counter, FileEntry, Form, Layout, draft
 from gemma_lsp.syntax.index import Index
 
+OVER = 0.05  # of the budget: what was told had its room beside the body
+
 
 def folded(layout: Layout, base: Index, index: Index, count: Counter) -> Layout | None:
-    """The layout of `base` with the files of `index`; None where they no longer fit into its budget.
+    """The layout of `base` with the files of `index`; None where they exceed its budget by more than a little.
 
     Files that did not stand in full and have changed come to the end in full: their changes were told.
     """
@@ -33,7 +35,7 @@ def folded(layout: Layout, base: Index, index: Index, count: Counter) -> Layout 
     for path in late:
         stay.append(_as_now(FileEntry(path, Form.FULL, "edited recently"), index, count))
     n_tokens = sum(entry.n_tokens for entry in stay)
-    return Layout((*stay, *gone), n_tokens, layout.budget) if n_tokens <= layout.budget else None
+    return Layout((*stay, *gone), n_tokens, layout.budget) if n_tokens <= (1 + OVER) * layout.budget else None
 
 
 def _as_now(entry: FileEntry, index: Index, count: Counter) -> FileEntry:

@@ -141,3 +141,22 @@ async def test_it_can_be_switched_off(app: App, backend: FakeBackend, host: Cost
     await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
     assert host.read[before].exact
     assert not backend.can.shift
+
+
+async def test_what_cannot_be_folded_and_is_much_is_laid_out_anew(
+    app: App, host: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is asked first, and when it would have to read everything, a new layout is read at once."""
+    asked = []
+
+    async def never(self: LocalClient, workspace: str, prompt: object) -> Cost:
+        asked.append(prompt)
+        return Cost(exact=True)
+
+    monkeypatch.setattr(LocalClient, "reach", never)
+    before = len(host.read)
+    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", 10 * MORE + "    return"))
+    await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
+    assert asked
+    assert workspace.resident
+    assert workspace.resident.errata == ()
