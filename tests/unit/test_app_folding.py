@@ -155,7 +155,7 @@ async def test_what_cannot_be_folded_and_is_much_is_laid_out_anew(
 
     monkeypatch.setattr(LocalClient, "reach", never)
     before = len(host.read)
-    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", 10 * MORE + "    return"))
+    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", 5 * MORE + "    return"))
     await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
     assert asked
     assert workspace.resident
