@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gemma_lsp.app.ports import EngineFactory, Host, TaskView
 from gemma_lsp.app.threads import in_thread
-from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError
+from gemma_lsp.base.errors import EngineUnavailable, GemmaLspError, ModelError
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import AskingClient
 from gemma_lsp.engine.client import EngineClient
@@ -43,6 +43,7 @@ class EngineHost:
         self._client: EngineClient | None = None
         self._starting: asyncio.Task[ModelInfo] | None = None
         self.error = ""
+        self.unloadable = False  # the error is the model's: it stays until a person changes something
         self.trust = Trust(reviews=False)  # in a model's findings; `ready` waits until it is known
         self.on_lost: Callable[[], None] = lambda: None  # it died, maybe while nobody waited
         self.on_early: Callable[[str], None] = lambda workspace: None  # what it has read was not there for an answer
@@ -80,7 +81,7 @@ class EngineHost:
     async def ready(self) -> tuple[EngineClient, ModelInfo]:
         """Waits for `use` and the model. Raises `ModelError` or `EngineUnavailable`; the next call then tries again."""
         if self._starting is None:
-            self.error = ""
+            self.error, self.unloadable = "", False
             self._starting = asyncio.create_task(self._start())
             self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe nobody waits
         starting = self._starting
@@ -88,7 +89,7 @@ class EngineHost:
             model = await asyncio.shield(starting)
         except GemmaLspError as error:
             if self._starting is starting:
-                self._starting, self.error = None, str(error)
+                self._starting, self.error, self.unloadable = None, str(error), isinstance(error, ModelError)
             raise
         if self._client is None:
             raise EngineUnavailable("the engine was closed")
@@ -103,7 +104,7 @@ class EngineHost:
         """Lets go of the engine."""
         client, starting = self._client, self._starting
         self._client = self._starting = None
-        self.error = ""
+        self.error, self.unloadable = "", False
         if starting is not None and not starting.done():
             starting.cancel()
         if client is not None:

@@ -52,6 +52,11 @@ class Client:
         return self.name.lower() == "helix"
 
     @property
+    def sees_the_disk(self) -> bool:
+        """Whether it reports what others do to files. Helix says so and reports its own writes only (helix#11882)."""
+        return self.watches_files and not self.is_helix
+
+    @property
     def is_neovim(self) -> bool:
         """Neovim draws an inline completion that has a range over the text to its right."""
         return self.name.lower() == "neovim"

@@ -58,7 +58,7 @@ class Reviews:
     def __init__(self, session: Reviewed) -> None:
         self._quiet_s = QUIET_S
         self._session = session
-        self._pushes: dict[str, asyncio.Task[Any]] = {}
+        self._pushes: dict[str, tuple[asyncio.Task[Any], bool]] = {}  # and whether it asks
         self._shown: set[str] = set()
         self._answerable: object = None
         self.dismissals = Dismissals()
@@ -79,7 +79,7 @@ class Reviews:
         """Nothing is shown for a document that is not open."""
         push = self._pushes.pop(uri, None)
         if push is not None:
-            push.cancel()
+            push[0].cancel()
         if uri in self._shown:
             self._publish(uri, None, [])
 
@@ -114,6 +114,8 @@ class Reviews:
             document, place = self._session.app.documents.get(uri), self._session.app.place(uri)
             if document is None or place is None:
                 return None, []
+            if not self._may_review(place.workspace):
+                return document.version, []
             if ask:
                 await self._until_resident(place.workspace)
             await asyncio.sleep(self._quiet_s)
@@ -131,6 +133,11 @@ class Reviews:
             return (document.version if document is not None else None), []
         return document.version, await self._findings(place, document.text, ask=False)
 
+    def _may_review(self, workspace: Workspace) -> bool:
+        """Not where nobody wants it, nor with a model that could not be loaded: only a person asks for it again."""
+        wanted = workspace.settings.diagnostics.enabled != "off"
+        return wanted and not self._session.app.engine.unloadable
+
     async def _until_resident(self, workspace: Workspace) -> None:
         """A review that came first would hold up the reading of the repository, and be told without it."""
         with contextlib.suppress(GemmaLspError):
@@ -142,6 +149,8 @@ class Reviews:
     async def _findings(self, place: Place, text: Text, *, ask: bool) -> list[types.Diagnostic]:
         """An engine that fails finds nothing: it has been told of elsewhere."""
         session = self._session
+        if not self._may_review(place.workspace):
+            return []
         try:
             found = await session.app.answer(place.workspace, lambda ctx: self._review(ctx, place.path, ask=ask))
         except GemmaLspError:
@@ -185,10 +194,17 @@ class Reviews:
                 self._push(document.uri, ask=True)
 
     def _push(self, uri: str, *, ask: bool) -> None:
-        older = self._pushes.pop(uri, None)
+        """In place of the one under way; if that was to ask and has not yet, this one does."""
+        older, asks = self._pushes.pop(uri, (None, False))
         if older is not None:
+            ask = ask or (asks and not older.done())
             older.cancel()
-        self._pushes[uri] = self._session.spawn(self._report_and_publish(uri, ask=ask))
+        self._pushes[uri] = self._session.spawn(self._push_now(uri, ask=ask)), ask
+
+    async def _push_now(self, uri: str, *, ask: bool) -> None:
+        if ask and uri in self._shown:  # it moves with the text, however long the review takes
+            await self._report_and_publish(uri, ask=False)
+        await self._report_and_publish(uri, ask=ask)
 
     async def _report_and_publish(self, uri: str, *, ask: bool) -> None:
         version, found = await self.report(uri, ask=ask)

@@ -88,7 +88,7 @@ class Session(LanguageServer):
         self._client_sources[Strength.INITIALIZATION_OPTIONS] = client_source(
             Strength.INITIALIZATION_OPTIONS, client.options
         )
-        self.app.watch_disk = not client.watches_files
+        self.app.watch_disk = not client.sees_the_disk
         for path, name in client.folders:
             self.app.add_folder(path, name)
 

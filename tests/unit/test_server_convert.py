@@ -167,6 +167,14 @@ def test_what_a_client_offers_is_read() -> None:
     assert (client.streams, client.wants_cost) == (True, False)
 
 
+@pytest.mark.parametrize(("name", "seen"), [("helix", False), ("Neovim", True), ("", True)])
+def test_helix_does_not_see_what_others_do_to_files(name: str, seen: bool) -> None:
+    """Although it says that it watches them: it reports what it writes itself."""
+    can = {"workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}}}
+    assert initialize(capabilities=can, clientInfo={"name": name}).sees_the_disk is seen
+    assert not initialize(capabilities={}, clientInfo={"name": name}).sees_the_disk
+
+
 @pytest.mark.parametrize("experimental", [None, 3, [], {"gemmaLsp": None}, {"gemmaLsp": {"stream": "yes"}}, {"x": 1}])
 def test_odd_experimental_capabilities_mean_nothing(experimental: Any) -> None:
     """Anything may stand there."""

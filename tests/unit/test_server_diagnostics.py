@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gemma_lsp.base.errors import ModelTooLarge
+from gemma_lsp.config.schema import Settings
+from gemma_lsp.engine.client import EngineClient
 from gemma_lsp.engine.messages import Finished, ModelInfo, Progress
 from gemma_lsp.prompt.segments import Prompt
-from tests.support.raw_client import RawClient
+from tests.support.raw_client import RawClient, served
 from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.support.sessions import (
     FILES,
@@ -116,6 +119,50 @@ async def test_diagnostics_are_pushed_where_nobody_pulls(shop: Path) -> None:
         assert moved["diagnostics"][0]["range"]["start"]["line"] == 2
         client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
         await client.notification("textDocument/publishDiagnostics", lambda p: p["diagnostics"] == [])
+
+
+async def test_a_key_after_saving_does_not_put_off_the_review(shop: Path) -> None:
+    """Also where a finding is shown, which moves with the text meanwhile."""
+    engine = ScriptedEngine(FINDING, CORRECTED, model=scripted_model("chat"))
+    async with quiet(engine) as client:
+        await started_in(client, shop)
+        uri = open_file(client, shop / "shop/rates.py")
+        await client.notification("textDocument/publishDiagnostics")
+        asked = len(engine.asked)
+        more = FILES["shop/rates.py"] + "\n\ndef fresh(weight):\n    return weight - 3\n"
+        replace_text(client, uri, more)
+        await client.notification("textDocument/publishDiagnostics", lambda p: p.get("version") == 2)
+        assert len(engine.asked) == asked
+        client.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
+        replace_text(client, uri, "\n" + more, 3)
+        moved = await client.notification("textDocument/publishDiagnostics", lambda p: p.get("version") == 3)
+        assert moved["diagnostics"][0]["range"]["start"]["line"] == 2
+        async with asyncio.timeout(20):
+            while not any("def fresh" in a.text for a in engine.asked[asked:]):
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("switch", ["off", "auto"])
+async def test_a_model_that_cannot_be_loaded_is_not_loaded_for_a_review(shop: Path, switch: str) -> None:
+    """Each try may take half a minute and all of the memory: a person has to ask for it."""
+    tries = 0
+
+    async def make(settings: Settings) -> EngineClient:
+        nonlocal tries
+        tries += 1
+        raise ModelTooLarge("no memory; choose a smaller one")
+
+    async with served(make) as client:
+        await initialized_in(client, shop, {"diagnostics": {"enabled": switch}}, textDocument=PULL)
+        uri = open_file(client, shop / "shop/rates.py")
+        for _ in range(3):
+            report = await client.result("textDocument/diagnostic", {"textDocument": {"uri": uri}})
+            assert report["items"] == []
+        async with asyncio.timeout(20):
+            while (await client.result("gemma-lsp/status"))["workspaces"][0]["state"] != "failed":
+                await asyncio.sleep(0.01)
+        assert (await client.result("textDocument/diagnostic", {"textDocument": {"uri": uri}}))["items"] == []
+        assert tries == 1
 
 
 async def test_of_several_pulls_the_last_is_answered(shop: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from gemma_lsp.base.errors import EngineUnavailable, ModelMissing
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.client import EngineClient
+from gemma_lsp.workspace.watch import DiskChanges
 from tests.support.raw_client import INITIALIZE, served
 from tests.support.scripted import ScriptedEngine
 from tests.support.sessions import (
@@ -38,6 +40,25 @@ async def until_workspaces(client: Any, wanted: dict[str, int]) -> None:
     async with asyncio.timeout(20):
         while await workspaces(client) != wanted:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("name", "watched"), [("helix", True), ("Visual Studio Code", False)])
+async def test_in_helix_the_disk_is_watched_although_it_says_that_it_does(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, name: str, watched: bool
+) -> None:
+    """A pull or a checkout changes files that are not open."""
+    watches: list[object] = []
+
+    async def watch(rules: object, *_: object) -> AsyncIterator[DiskChanges]:
+        watches.append(rules)
+        (shop / "shop/new.py").write_text("new = 1\n")
+        yield DiskChanges(changed=frozenset({"shop/new.py"}))
+
+    monkeypatch.setattr("gemma_lsp.app.member.watch", watch)
+    async with quiet() as client:
+        await started_in(client, shop, name=name, workspace={"didChangeWatchedFiles": {"dynamicRegistration": True}})
+        await until_workspaces(client, {"shop": 4 if watched else 3})
+        assert bool(watches) is watched
 
 
 async def test_folders_come_and_go(shop: Path, tmp_path: Path) -> None:
