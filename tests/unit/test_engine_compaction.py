@@ -140,9 +140,7 @@ def test_nothing_that_was_moved_is_written_to_disk(tmp_path, backend: FakeBacken
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_comes_between_the_end_is_a_cold_start(
-    asker: Asker, backend: FakeBackend, seed: int
-) -> None:
+def test_whatever_comes_between_the_end_is_a_cold_start(asker: Asker, backend: FakeBackend, seed: int) -> None:
     """Edits, answers, cancels and failed shifts in any order: each request is answered, and a repair mends it all."""
     chance, body = Random(seed), list(CHUNKS)
     warm(asker, "start", body)
