@@ -116,6 +116,9 @@ class Engine:
 
     def _enqueue(self, run: Run, early: Run | None) -> None:
         with self._wake:
+            if self._dead:
+                self._fail(run, EngineUnavailable(STOPPED))
+                return
             if self._closed:
                 run.finish("cancelled")
                 return

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,14 +15,11 @@ from gemma_lsp.engine.audience import Audience, Listener
 from gemma_lsp.engine.backend import Backend, Sampler
 from gemma_lsp.engine.lookup import NOTHING, Found
 from gemma_lsp.engine.messages import Cost, Generate, Priority, Progress, Sampling, Warm
+from gemma_lsp.engine.moves import Moves
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.spent import Spent
-from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
-from gemma_lsp.kv.splice import Splice, SpliceOp, SplicePlan, compaction
-
-MOVE_PLANS = 8  # splices are planned anew when something came between two of them, so often
 
 
 class Run:
@@ -50,9 +46,7 @@ class Run:
         self._planned_on: Trunk | None = None
         self._planned_revision = -1
         self._plan: Plan | None = None
-        self.room = backend.info.n_ctx  # cells that the trunk may fill
-        self._n_moves = 0  # how often splices were planned
-        self._moves: deque[SpliceOp] | None = None  # what is left of the splices; None: there were none
+        self.moves = Moves(backend, request)
         self._at = (0, 0)
         self._audience = Audience(listener, request.stop if isinstance(request, Generate) else ())
         self._sampler: Sampler | None = None
@@ -81,7 +75,7 @@ class Run:
         """A warm-up makes exact, and needs no next token; an answer takes the cheapest way."""
         warm = isinstance(self.request, Warm)
         answer = 0 if isinstance(self.request, Warm) else self.request.max_tokens
-        exact_only = warm and self._moves is None
+        exact_only = warm and not self.moves.taken
         return Policy(exact_only=exact_only, logits=not warm, cells=self._backend.info.n_ctx - answer)
 
     @property
@@ -100,8 +94,8 @@ class Run:
             return self._predict(trunk)
         if self._planned_on is not trunk or trunk.ledger.revision != self._planned_revision:
             self._replan(trunk)
-        if self._moves:
-            self._move(trunk, self._moves, abort)
+        if self.moves.pending:
+            self._move(trunk, abort)
             return ""
         started, one = time.perf_counter(), self._one_is_pending
         guesses = self._guesses(trunk) if one else NOTHING
@@ -116,7 +110,7 @@ class Run:
     @property
     def priority(self) -> int:
         """Lower goes first. Cells that are being moved hold up everything but completions: in between nothing fits."""
-        return min(self.request.priority, Priority.ACTION) if self._moves else self.request.priority
+        return min(self.request.priority, Priority.ACTION) if self.moves.pending else self.request.priority
 
     @property
     def dry(self) -> bool:
@@ -180,7 +174,7 @@ class Run:
         if self._answer:
             wanted = [*wanted, Wanted("", "answer", self._answer)]
         first = self._plan is None
-        self._plan = self._found_moves(trunk) or plan(trunk.ledger, wanted, trunk.can, self.policy)
+        self._plan = self._moved(trunk) or plan(trunk.ledger, wanted, trunk.can, self.policy)
         trunk.apply(self._plan.ops)
         self._planned_on, self._planned_revision = trunk, trunk.ledger.revision
         self._at = (self._plan.run, self._plan.offset)
@@ -190,49 +184,32 @@ class Run:
             self.spent.reused, self.spent.hidden = self._plan.reused, self._plan.hidden
 
     def _predict(self, trunk: Trunk) -> str:
-        exact, found = self._ways(trunk)
+        exact = plan(trunk.ledger, self.wanted, trunk.can, self.policy)
+        found = self.moves.found(trunk, self.wanted, exact)
         n = found.evaluate + self._n_prompt - found.kept - found.inserted if found else exact.evaluate
         self.spent.by_region["body"] = n
         self.spent.reused = self._n_prompt - n
         self.spent.exact = found is None
         return "planned"
 
-    def _ways(self, trunk: Trunk) -> tuple[Plan, SplicePlan | None]:
-        """The exact way, and the one by moving cells, where that is better."""
-        self._moves = None
-        exact = plan(trunk.ledger, self.wanted, trunk.can, self.policy)
-        if not (isinstance(self.request, Warm) and self.request.moves and trunk.side):
-            return exact, None
-        can = replace(trunk.can, shift=self._backend.can.shift)  # it may have been found out since
-        found = compaction(trunk.ledger, self.wanted, can, exact, self._backend.n_slice)
-        return exact, found if found and (not found.ops or self._has_room_for(found, trunk)) else None
-
-    def _found_moves(self, trunk: Trunk) -> Plan | None:
-        """Whether cells are moved first, and what stands and is reused until then."""
-        if not (isinstance(self.request, Warm) and self.request.moves):
+    def _moved(self, trunk: Trunk) -> Plan | None:
+        """What stands until cells are moved, or the exact way; None: what else there is."""
+        if not self.moves.allowed:
             return None
-        exact, found = self._ways(trunk)
+        self.moves.take(None)
+        exact = plan(trunk.ledger, self.wanted, trunk.can, self.policy)
+        found = self.moves.found(trunk, self.wanted, exact)
+        self.moves.take(found)
         if found is None:
             return exact
-        self._moves, self._n_moves = deque(found.ops), self._n_moves + bool(found.ops)
         return replace(exact, ops=(), reused=found.kept) if found.ops else None
 
-    def _has_room_for(self, found: SplicePlan, trunk: Trunk) -> bool:
-        """Whether there are cells for what comes before anything goes; and it is not tried for ever."""
-        return self._n_moves < MOVE_PLANS and len(trunk.ledger) + found.inserted <= self.room
-
-    def _move(self, trunk: Trunk, ops: deque[SpliceOp], abort: Callable[[], bool]) -> None:
-        """Carries out one operation. What is left is planned anew when something comes between two of them."""
-        assert trunk.side
-        trunk.side.clear()
-        op = ops[0]
-        n = apply_splice_op(self._backend, trunk, op, Scratch(trunk.side.seq, 0), abort)
-        ops.popleft()
-        if isinstance(op, Splice):
-            self.spent.by_region[op.region] = self.spent.by_region.get(op.region, 0) + n
-        self._planned_revision = trunk.ledger.revision
-        if not ops:
-            self._planned_on = None  # the rest is an append
+    def _move(self, trunk: Trunk, abort: Callable[[], bool]) -> None:
+        region, n = self.moves.step(trunk, abort)
+        if n:
+            self.spent.by_region[region] = self.spent.by_region.get(region, 0) + n
+        # The last one leaves an append, which is planned as ever.
+        self._planned_on, self._planned_revision = (trunk if self.moves.pending else None), trunk.ledger.revision
 
     def _evaluated(self, trunk: Trunk, abort: Callable[[], bool]) -> bool:
         """Evaluates one batch if something is left; True when logits for the next token are there."""

@@ -36,7 +36,7 @@ class Trunks:
         if run.dry:  # looks, and takes nothing from anybody
             trunk = self._by_workspace.get(run.request.workspace)
             trunk = trunk or Trunk(self._backend, *self._side.sequences, self._side)
-            run.room = self._backend.info.n_ctx - self._others(trunk)
+            run.moves.room = self._backend.info.n_ctx - self._others(trunk)
             return trunk
         if run.early:
             self._settle(self._side)
@@ -111,7 +111,7 @@ class Trunks:
         while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
             if not self.evict(trunk):
                 break
-        run.room = self._backend.info.n_ctx - self._others(trunk)
+        run.moves.room = self._backend.info.n_ctx - self._others(trunk)
         return trunk
 
     def _settle(self, trunk: Trunk) -> None:
