@@ -33,7 +33,7 @@ class Moves:
         return bool(self._left)
 
     def found(self, trunk: Trunk, wanted: Sequence[Wanted], exact: Plan) -> SplicePlan | None:
-        """The splices, where they are better than the exact way and there is room: new cells come before old ones go."""
+        """The splices, where they are better than the exact way, and where there is room for them."""
         if not self.allowed or trunk.side is None:
             return None
         can = replace(trunk.can, shift=self._backend.can.shift)  # it may have been found out since
