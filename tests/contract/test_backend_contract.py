@@ -6,11 +6,12 @@ The llama.cpp half runs on the default model (Gemma 3 270M, a windowed cache); e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gemma_lsp.backends.fake import FakeBackend
-from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions, library
+from gemma_lsp.backends.llama import LlamaBackend, LlamaOptions, library, probe
 from gemma_lsp.backends.llama.probe import can_shift
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.backend import Aborted, Backend, ShiftFailed
@@ -352,7 +353,22 @@ def test_a_failed_shift_empties_the_whole_cache(llama: LlamaBackend, monkeypatch
     llama.remove(0, -1, -1)
 
 
-def test_what_cannot_be_tried_is_not_done(llama: LlamaBackend) -> None:
-    """A model that the child cannot load, and one that was not asked to: no splice, and everything else as ever."""
-    assert not can_shift(LlamaOptions(path="missing.gguf", n_ctx=256))
-    assert not LlamaOptions(path="any.gguf", n_ctx=256).shifts
+def test_what_cannot_be_tried_is_not_done_and_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that the child cannot load: no splice. What was found is remembered; a damaged memory is none."""
+    monkeypatch.setattr(probe, "found_file", lambda: tmp_path / "cache" / "shifts.json")
+    missing = LlamaOptions(path="missing.gguf", n_ctx=256)
+    assert not can_shift(missing, "one")
+    tried: list[object] = []
+
+    def run(command: object, **options: object) -> None:
+        tried.append(command)
+        raise OSError("no process can be started")
+
+    monkeypatch.setattr(probe.subprocess, "run", run)
+    assert not can_shift(missing, "one")
+    assert tried == []
+    probe.found_file().write_text('{"two": true, "three": "yes"}')
+    assert (can_shift(missing, "two"), can_shift(missing, "three"), tried) == (True, False, [])
+    probe.found_file().write_text('["two"')
+    assert not can_shift(missing, "two")
+    assert len(tried) == 1

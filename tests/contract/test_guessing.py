@@ -39,7 +39,7 @@ class Eager(Speculation):
 
 @pytest.fixture
 def asker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asker]:
-    monkeypatch.setattr("gemma_lsp.engine.core.Speculation", Eager)
+    monkeypatch.setattr("gemma_lsp.engine.admission.Speculation", Eager)
     backend = LlamaBackend(LlamaOptions(path=str(default_model()), n_ctx=4096))
     engine = Engine(lambda progress: backend)
     engine.start()
