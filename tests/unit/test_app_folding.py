@@ -72,6 +72,19 @@ async def app(
     await app.close()
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What an engine was asked about that would have to read everything."""
+    prompts: list[object] = []
+
+    async def reach(self: LocalClient, workspace: str, prompt: object) -> Cost:
+        prompts.append(prompt)
+        return Cost(exact=True)
+
+    monkeypatch.setattr(LocalClient, "reach", reach)
+    return prompts
+
+
 def edit(app: App, path: str, text: str, version: int = 2) -> Workspace:
     (workspace,) = app.workspaces
     assert workspace.root
@@ -110,17 +123,8 @@ async def test_what_was_told_goes_back_into_the_body_and_is_read_exactly_later(
     assert shown(workspace).count("weight += 7") == 1
 
 
-async def test_what_the_engine_cannot_do_cheaply_is_told_as_before(
-    app: App, backend: FakeBackend, host: Costs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_the_engine_cannot_do_cheaply_is_told_as_before(app: App, host: Costs, asked: list[object]) -> None:
     """It is asked once for what was told, nothing is read, and the errata stay."""
-    asked = []
-
-    async def never(self: LocalClient, workspace: str, prompt: object) -> Cost:
-        asked.append(prompt)
-        return Cost(exact=True)
-
-    monkeypatch.setattr(LocalClient, "reach", never)
     before = len(host.read)
     workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", MORE + "    return"))
     await until(lambda: bool(asked))
@@ -143,17 +147,8 @@ async def test_it_can_be_switched_off(app: App, backend: FakeBackend, host: Cost
     assert not backend.can.shift
 
 
-async def test_what_cannot_be_folded_and_is_much_is_laid_out_anew(
-    app: App, host: Costs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_folded_and_is_much_is_laid_out_anew(app: App, host: Costs, asked: list[object]) -> None:
     """The engine is asked first, and when it would have to read everything, a new layout is read at once."""
-    asked = []
-
-    async def never(self: LocalClient, workspace: str, prompt: object) -> Cost:
-        asked.append(prompt)
-        return Cost(exact=True)
-
-    monkeypatch.setattr(LocalClient, "reach", never)
     before = len(host.read)
     workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", 5 * MORE + "    return"))
     await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
