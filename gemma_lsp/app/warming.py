@@ -10,14 +10,15 @@ import contextlib
 
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
-from gemma_lsp.app.laying import fold, lay_out
+from gemma_lsp.app.laying import budget, fold, lay_out
 from gemma_lsp.app.ports import Host
+from gemma_lsp.app.reading import read
 from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
 from gemma_lsp.base.errors import EngineUnavailable, ModelError
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
-from gemma_lsp.engine.messages import Finished, ModelInfo, Priority, Progress
+from gemma_lsp.engine.messages import ModelInfo, Priority
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, LayoutOptions
 from gemma_lsp.prompt.resident import Resident
@@ -26,7 +27,6 @@ IDLE_S = 5.0  # of quiet before a prompt that has become stale is laid out anew;
 REPAIR_AFTER = 12  # times as much quiet before what was moved in the cache is read exactly; guessed
 RETRY_S = 2.0
 RETRY_LIMIT_S = 60.0
-MIN_BODY = 256
 LOST_SHARE = 0.5  # of what was read: where the engine holds less of it, it is read again; guessed
 TELL_TOKENS = 512  # of changes that were not read yet, from which on they are read when nobody waits; guessed
 
@@ -244,7 +244,7 @@ class Warming(Worker):
     async def _warm(self, client: EngineClient, *, moves: bool) -> None:
         ws = self._ws
         ws.phase = Phase.WARMING
-        finished = await unless_stopped(asyncio.create_task(self._read(client, moves=moves)))
+        finished = await unless_stopped(asyncio.create_task(read(ws, client, self._host, self.name, moves=moves)))
         if finished is None:
             ws.phase = Phase.PAUSED  # the person stopped it; answers still come
             return
@@ -254,47 +254,3 @@ class Warming(Worker):
             self._repair = asyncio.get_running_loop().call_later(self._idle_s, self._repair_later)
         self._host.answered("warm", finished.cost, finished.reason)
         self._host.state_changed()
-
-    async def _read(self, client: EngineClient, *, moves: bool) -> Finished:
-        ws, task = self._ws, asyncio.current_task()
-        assert ws.resident is not None
-        assert task is not None
-        view = self._host.begin_task(self.name, task.cancel)
-
-        def on_progress(progress: Progress) -> None:
-            ws.warmed_tokens, ws.progress = progress.done, progress
-            view.report(_how_far(progress), min(100, 100 * progress.done // max(1, progress.total)))
-
-        try:
-            finished = await client.warm(ws.key, ws.resident.whole, on_progress, moves=moves)
-        except BaseException:
-            ws.progress = None
-            view.end("stopped")
-            raise
-        ws.progress = None
-        view.end(f"{finished.cost.prompt or ws.warmed_tokens:,} tokens resident")
-        return finished
-
-
-def budget(model: ModelInfo, wanted: int) -> int:
-    """Tokens for the body: what the settings want, as far as the context holds it."""
-    room = max(MIN_BODY, model.n_ctx - model.n_tail)
-    return min(wanted, room) if wanted else room
-
-
-def _how_far(progress: Progress) -> str:
-    text = f"{progress.done:,} of {progress.total:,} tokens"
-    if progress.tokens_per_s > 0:
-        text += f", {progress.tokens_per_s:,.0f}/s, {_duration(seconds_left(progress) or 0)} left"
-    return text
-
-
-def seconds_left(progress: Progress) -> float | None:
-    """How long the rest takes at the present speed; None while that is not known."""
-    left = max(0, progress.total - progress.done)
-    return left / progress.tokens_per_s if progress.tokens_per_s > 0 else None
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 90 else f"{round(whole / 60)} min"

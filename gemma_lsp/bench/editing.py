@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gemma_lsp.app.warming import budget
+from gemma_lsp.app.laying import budget
 from gemma_lsp.bench.history import History
 from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.prompt.folding import folded

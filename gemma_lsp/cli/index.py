@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gemma_lsp.app.disk import Disk
-from gemma_lsp.app.laying import lay_out
-from gemma_lsp.app.warming import budget
+from gemma_lsp.app.laying import budget, lay_out
 from gemma_lsp.base.cancel import CancelSource
 from gemma_lsp.base.errors import GemmaLspError
 from gemma_lsp.cli import console

@@ -1,7 +1,7 @@
-"""A random walk on a real model: whatever happened before, what is called exact equals a cold start.
+"""A random walk on real models: whatever happened before, what is called exact equals a cold start.
 
 The plan's own state machine (tests/unit/test_kv_plan.py) does this against a cache that forgets at once, thousands of
-times; here llama.cpp's windowed cache decides, on the default model.
+times; here llama.cpp's caches decide, a windowed and a plain one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gemma_lsp.engine.audience import Listener
 from gemma_lsp.engine.backend import Aborted
 from gemma_lsp.engine.messages import Generate
 from gemma_lsp.engine.run import Run
-from gemma_lsp.models.default_model import default_model
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
+from tests.support.models import REAL_MODELS, real_model
 
 STEPS = 9
 VALUES = (7193, 2846, 5501, 9038)  # a model that was told one of them does not guess another
@@ -29,13 +29,10 @@ EXACT_KL = 0.02  # nats; batches of other sizes differ by 0.004 in the mean, a s
 TRUTH = "    return total + 1\n"
 
 
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Driver]:
-    found = Driver(
-        LlamaBackend(
-            LlamaOptions(path=str(default_model()), n_ctx=8192, n_batch=128, n_slice=64, n_trunks=2, n_outputs=16)
-        )
-    )
+@pytest.fixture(scope="module", params=REAL_MODELS)
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    path = str(real_model(request.param))
+    found = Driver(LlamaBackend(LlamaOptions(path=path, n_ctx=8192, n_batch=128, n_slice=64, n_trunks=2, n_outputs=16)))
     found.backend.try_shifts()
     yield found
     found.close()

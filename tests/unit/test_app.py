@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from gemma_lsp.app import App, Silence
 from gemma_lsp.app.engine_host import EngineHost, EngineState
+from gemma_lsp.app.laying import budget
 from gemma_lsp.app.places import deepest_root, loose_path
 from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.threads import in_thread
-from gemma_lsp.app.warming import budget
 from gemma_lsp.app.workspace import Phase, Workspace, edit_end
 from gemma_lsp.base.cancel import CancelToken
 from gemma_lsp.base.errors import Cancelled, EngineUnavailable, ModelMissing

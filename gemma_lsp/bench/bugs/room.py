@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from gemma_lsp.app.laying import lay_out
-from gemma_lsp.app.warming import budget
+from gemma_lsp.app.laying import budget, lay_out
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.client import EngineClient
 from gemma_lsp.features.context import FeatureContext, Memory
