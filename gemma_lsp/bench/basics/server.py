@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _STATUS = "gemma-lsp/status"  # answered from memory, by the event loop alone
 _POLL_S = 0.1
 _PAUSE_S = 0.02  # a fast typist's keys are five times as far apart
 _TYPED = "# a remark typed while the model reads "
+_SELECTED = 3  # lines
 
 Json = Any
 Say = Callable[[str], None]
@@ -56,16 +57,17 @@ async def measure_serving(options: ServeOptions, repo_bytes: int, say: Say) -> S
         await client.initialize(options.root, options.options)
         say("waiting for the prefill")
         begin = await _prefilling(client)
-        pings, changes, end = await _typed(client, options, say)
-        if min(len(pings), len(changes)) < FEWEST:
+        typed = await _typed(client, options, say)
+        if len(typed.menus) < FEWEST:
             raise ServingError("the prefill ended too soon to measure beside it; choose a larger --n-ctx or --model")
         standing = await client.request(_STATUS, None)
         return Serving(
             initialize_from_start_ms=Spread.of(from_start),
             initialize_from_read_ms=Spread.of(from_read),
-            request=latency(pings),
-            did_change=latency(changes),
-            prefilled=(begin, end),
+            request=latency(typed.requests),
+            did_change=latency(typed.changes),
+            menu=latency(typed.menus),
+            prefilled=(begin, typed.reached),
             rss_mb=psutil.Process(client.pid).memory_info().rss / 1e6,
             files=standing["workspaces"][0]["files"],
             repo_bytes=repo_bytes,
@@ -108,35 +110,51 @@ def _progress(standing: Json) -> tuple[int, int] | None:
     return None
 
 
-async def _typed(
-    client: EditorClient, options: ServeOptions, say: Say
-) -> tuple[list[float], list[float], tuple[int, int]]:
-    """Requests and keys in turn for as long as the prefill runs; seconds of each, and how far it had come.
+@dataclass(slots=True)
+class _Typed:
+    """Seconds of each, and how far the prefill had come: (done, total) tokens."""
+
+    requests: list[float] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+    menus: list[float] = field(default_factory=list)
+    reached: tuple[int, int] = (0, 0)
+
+
+async def _typed(client: EditorClient, options: ServeOptions, say: Say) -> _Typed:
+    """Requests, keys and the menu of actions in turn for as long as the prefill runs.
 
     A change is timed until a request sent right behind it is answered, so the measure is never too small.
     """
     path = next(path for path in sorted(options.root.rglob("*.py")) if path.name != "__init__.py")
-    client.open(path, path.read_text("utf-8"))
-    pings, changes = list[float](), list[float]()
-    reached = (0, 0)
-    say("requests and keys while it reads")
-    while len(changes) < options.samples:
+    text = path.read_text("utf-8")
+    client.open(path, text)
+    typed, n_lines = _Typed(), text.count("\n")
+    say("requests, keys and menus while it reads")
+    while len(typed.menus) < options.samples:
         start = time.perf_counter()
         standing = await client.request(_STATUS, None)
         spent = time.perf_counter() - start
         progress = _progress(standing)
         if progress is None:
             break
-        reached = progress
-        pings.append(spent)
+        typed.reached = progress
+        typed.requests.append(spent)
         await asyncio.sleep(_PAUSE_S)
-        at = {"line": 0, "character": len(changes)}
+        n_keys = len(typed.changes)
+        at = {"line": 0, "character": n_keys}
         start = time.perf_counter()
-        client.edit(path, at, at, _TYPED[len(changes) % len(_TYPED)])
+        client.edit(path, at, at, _TYPED[n_keys % len(_TYPED)])
         await client.request(_STATUS, None)
-        changes.append(time.perf_counter() - start)
+        typed.changes.append(time.perf_counter() - start)
         await asyncio.sleep(_PAUSE_S)
-    return pings, changes, reached
+        line = n_keys * n_lines // options.samples
+        selection = {"start": {"line": line, "character": 0}, "end": {"line": line + _SELECTED, "character": 0}}
+        asked = {"textDocument": {"uri": path.as_uri()}, "range": selection, "context": {"diagnostics": []}}
+        start = time.perf_counter()
+        await client.request("textDocument/codeAction", asked)
+        typed.menus.append(time.perf_counter() - start)
+        await asyncio.sleep(_PAUSE_S)
+    return typed
 
 
 @contextlib.asynccontextmanager

@@ -87,6 +87,7 @@ class Serving:
     initialize_from_read_ms: Spread
     request: Latency
     did_change: Latency
+    menu: Latency
     prefilled: tuple[tuple[int, int], tuple[int, int]]
     rss_mb: float
     files: int
@@ -123,13 +124,14 @@ class Basics:
     serving: Serving
 
     def goals(self) -> tuple[Goal, ...]:
-        """What issue 3 asks for, in its order."""
+        """What the server and the engine are held to."""
         s, i = self.serving, self.indexing
         return (
             Goal(name="prefill, ours by theirs", measured=self.prefill.ratio, limit=0.95, at_least=True),
             Goal(name="decode, ours by theirs", measured=self.decode.ratio, limit=0.95, at_least=True),
             Goal(name="request while prefilling, p99 ms", measured=s.request.p99_ms, limit=20),
             Goal(name="didChange while prefilling, p99 ms", measured=s.did_change.p99_ms, limit=10),
+            Goal(name="menu of actions while prefilling, p99 ms", measured=s.menu.p99_ms, limit=20),
             Goal(name="cancel to engine free, ms", measured=self.cancel.ms.median, limit=150),
             Goal(name="index on one core, MB/s", measured=i.mb_per_s.median, limit=3, at_least=True),
             Goal(name="keystroke, p99 ms", measured=i.key.p99_ms, limit=10),
