@@ -8,6 +8,7 @@ import pytest
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions import ExplainRequest, edit_action, run_action
+from gemma_lsp.features.actions.keeping import with_comments
 from gemma_lsp.features.actions.targets import definition_target
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Span, Text
@@ -217,3 +218,61 @@ def test_the_outline_of_a_long_class() -> None:
     shown = ("class Big:", "    x = 1", "", "    @cached", "    def m0(self):", "        ...", "", "    @cached")
     assert target.outline.lines[:8] == shown
     assert len(target.outline.lines) == 150
+
+
+SIGNED = """@cache
+async def load(
+    path: Path,  # of the file
+    *,
+    limit: int = 10,
+) -> list[str]:  # noqa: C901
+    lines = []  # type: ignore[var-annotated]
+    label = "#"  # one
+    async for line in read(path):
+        lines.append(line)
+    return lines[$0:limit + 1]
+"""
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "async def load(path, *, limit):",
+        "def load(path, *, limit=10):",
+        "async def load(path: Path, *, limit: int) -> list[str]:",
+        "async def load(path: Path, *, limit: int=10) -> list[str]:",
+    ],
+)
+async def test_what_an_answer_leaves_out_of_a_signature_stays(signature: str) -> None:
+    """Annotations, defaults, `async`, and the comments behind code that is still there."""
+    body = '\n    lines = []\n    label = "#"\n    async for line in read(path):\n        lines.append(line)\n'
+    answer = signature + body + "    return lines[:limit]\n"
+    assert await edited("fix-bug", SIGNED, answer) == SIGNED.replace("$0:limit + 1", ":limit")
+
+
+@pytest.mark.parametrize(
+    "signature", ["def load(path, limit=None):", "def load(path, *, limit=10, more=1):", "def load(path: str):"]
+)
+async def test_a_signature_that_says_something_else_is_taken(signature: str) -> None:
+    """It may be what is wrong."""
+    code = "def load(path, limit=[]):$0\n    return path\n"
+    if signature == "def load(path: str):":
+        code = code.replace("path, limit=[]", "path: bytes")
+    assert await edited("fix-bug", code, f"{signature}\n    return path\n") == (
+        code.replace("def load(path, limit=[]):$0", signature).replace("def load(path: bytes):$0", signature)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("x = 1  # one\nx = 1", "x = 1\nx = 1", "x = 1  # one\nx = 1"),
+        ("x = 1  # one\nx = 1", "x = 1", "x = 1"),  # which one is left?
+        ("x = '#'  # one", "x = '#'  # two", "x = '#'  # two"),
+        ("# one\nx = 1", "x = 1", "x = 1"),  # a line of its own is another matter
+        ('x = """\ny = 1\n"""\ny = 1  # one', 'x = """\ny = 1\n"""\ny = 1', 'x = """\ny = 1\n"""\ny = 1  # one'),
+    ],
+)
+def test_comments_behind_code_stay(old: str, new: str, wanted: str) -> None:
+    """Behind code that is still there, and as often as it was."""
+    assert "\n".join(with_comments(new.split("\n"), old.split("\n"))) == wanted

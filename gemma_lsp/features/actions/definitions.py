@@ -72,9 +72,18 @@ def same_definition(after: ParsedFile, before: ParsedFile, symbol: Symbol) -> Sy
     return found[n] if n < len(found) else None
 
 
+def function_of(signature: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """A signature as Python reads it; None where it cannot."""
+    try:
+        (node,) = ast.parse(f"{signature} pass").body
+    except (SyntaxError, ValueError):
+        return None
+    return node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None
+
+
 def parameters(signature: str) -> list[Parameter] | None:
     """The parameters of a signature in order; None where Python cannot read it."""
-    function = _function(signature)
+    function = function_of(signature)
     if function is None:
         return None
     a = function.args
@@ -89,7 +98,7 @@ def parameters(signature: str) -> list[Parameter] | None:
 
 def annotation_names(signature: str) -> set[str]:
     """The names that the annotations of a signature use, but for those in quotes."""
-    function = _function(signature)
+    function = function_of(signature)
     if function is None:
         return set()
     a = function.args
@@ -111,7 +120,7 @@ def known_names(parsed: ParsedFile) -> set[str]:
 
 def is_annotated(signature: str) -> bool:
     """Whether all of its parameters and its result have annotations; nothing is missing from what cannot be read."""
-    function, found = _function(signature), parameters(signature)
+    function, found = function_of(signature), parameters(signature)
     if function is None or found is None:
         return True  # nothing to add to what cannot be read
     named = [p for n, p in enumerate(found) if n > 0 or p.name not in ("self", "cls")]
@@ -120,11 +129,3 @@ def is_annotated(signature: str) -> bool:
 
 def _namesakes(parsed: ParsedFile, symbol: Symbol) -> list[Symbol]:
     return [s for s in parsed.symbols if s.qualified == symbol.qualified and s.kind is not SymbolKind.VARIABLE]
-
-
-def _function(signature: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    try:
-        (node,) = ast.parse(f"{signature} pass").body
-    except (SyntaxError, ValueError):
-        return None
-    return node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters, stands_apart
 from gemma_lsp.features.actions.edits import Lines, Unusable
+from gemma_lsp.features.actions.keeping import says_less, signature_lines, with_comments
 from gemma_lsp.features.actions.strings import documented_lines, string_lines
 from gemma_lsp.features.actions.surroundings import definition_at
 from gemma_lsp.prompt.tails import Selection
@@ -118,8 +119,10 @@ def fitted(code: str, target: Target) -> list[str]:
     """The lines of an answer that take the target's place, in its indentation. Raises `Unusable`."""
     lines = _without_numbers(code).split("\n")
     if target.symbol is not None:
-        return _definition_lines(lines, target, target.symbol)
-    return indented(lines, target.indent, target.parsed, _shown_strings(target))
+        taken = _definition_lines(lines, target, target.symbol)
+    else:
+        taken = indented(lines, target.indent, target.parsed, _shown_strings(target))
+    return with_comments(taken, target.selection.lines)
 
 
 def indented(lines: Sequence[str], indent: str, parsed: ParsedFile, before: Collection[str] = ()) -> list[str]:
@@ -171,7 +174,8 @@ def parsed_answer(code: str) -> ParsedFile:
 def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> list[str]:
     """The lines of the definition of the same name, in the target's indentation.
 
-    Without decorators or a docstring it gets those that stand there, as they stand there.
+    Without decorators or a docstring it gets those that stand there, as they stand there; so it does without
+    annotations or defaults, if its parameters are the same.
     """
     answer = parsed_answer("\n".join(lines))
     found = _counterpart(answer, target, symbol)
@@ -191,6 +195,9 @@ def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> l
         if symbol.docstring is not None and found.docstring is None:
             first, last = (old.position(at).line for at in (symbol.docstring.start, symbol.docstring.end))
             taken[below:below] = [old.line(n) for n in range(first, last + 1)]
+    ours, theirs = signature_lines(answer, found), signature_lines(target.parsed, symbol)
+    if ours and theirs and says_less(answer.text.slice(found.signature), old.slice(symbol.signature)):
+        taken[ours.start - chosen.first : ours.stop - chosen.first] = [old.line(n) for n in theirs]
     above = old.content[old.line_span(target.lines.first).start : symbol.signature.start].split("\n")[:-1]
     return above + taken if above and found.span.start == found.signature.start else taken
 
