@@ -53,6 +53,7 @@ class Admission:
         self._store: TokenStore | None = None
         self._failure: LoadFailed | None = None
         self._speculation = Speculation()
+        self._stopped = False
         self._texts: dict[str, str] = {}
         self._waiting: dict[str, _Entry] = {}  # for texts, or for the model
         self._tokenising: dict[str, _Entry] = {}
@@ -103,7 +104,9 @@ class Admission:
                     entry.reply(Finished(id=id_, text="", reason="superseded", cost=NoCost()))
 
     def stop(self) -> None:
-        """Waits for what is being tokenised. Not under the lock."""
+        """Waits for what is being tokenised; whatever waits goes on waiting, to be refused. Not under the lock."""
+        with self._lock:
+            self._stopped = True
         self._vocabulary.shutdown(wait=True)
 
     def refuse(self, message: str) -> None:
@@ -118,7 +121,7 @@ class Admission:
                 failed = Failed(id=entry.request.id, error=self._failure.error, message=self._failure.message)
                 entry.reply(failed)
             self._waiting.clear()
-        if not self._store:
+        if not self._store or self._stopped:
             return
         for id_, entry in list(self._waiting.items()):
             refs = _refs(entry.request)
@@ -152,8 +155,12 @@ class Admission:
                     self._enqueue(run, early)
         except TextGone:  # other texts have pushed it out since it was looked for
             with self._lock:
-                self._waiting[request.id] = self._tokenising.pop(request.id)
-                self._go_on()
+                del self._tokenising[request.id]
+                if entry.unwanted:  # whoever asked would not send its text again
+                    entry.reply(Finished(id=request.id, text="", reason=entry.unwanted, cost=NoCost()))
+                else:
+                    self._waiting[request.id] = entry
+                    self._go_on()
         except Exception as error:
             with self._lock:
                 self._tokenising.pop(request.id, None)

@@ -191,6 +191,8 @@ class Engine:
             self._trunks.close()
             self._tables.shutdown(wait=True, cancel_futures=True)
             self._admission.stop()  # what it has taken on is answered, and both read the model
+            with self._wake:
+                self._admission.refuse(STOPPED)
             backend.close()
 
     def _on_loading(self, fraction: float) -> None:

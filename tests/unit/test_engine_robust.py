@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +24,14 @@ from gemma_lsp.engine.messages import (
     Failed,
     Finished,
     LoadFailed,
+    NeedTexts,
+    SegmentRef,
     Warm,
 )
 from gemma_lsp.engine.process import serve
 from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.spec import Address
-from gemma_lsp.engine.texts import TokenStore
+from gemma_lsp.engine.texts import TextGone, TokenStore
 from tests.unit.test_engine_core import WAIT, Asker, Gate, generate
 
 BODY = "b:" + "x" * 300
@@ -147,6 +150,44 @@ def test_an_engine_whose_thread_fails_answers_everyone_and_says_so(
     assert [type(event) for event in told] == [LoadFailed]
 
 
+def test_an_engine_whose_thread_fails_answers_who_was_asked_for_texts(
+    engine: Engine, asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come too late: nobody is there to take them."""
+    monkeypatch.setattr(Engine, "_try_shifts", broken)
+    asked: list[Event] = []
+    engine.submit(Warm(id="1", workspace="w", prompt=asker.refs("b:never sent")), asked.append)
+    asker.ask(Warm(id="2", workspace="other", prompt=asker.refs("b:some body")))
+    finished(asker, "2")
+    engine._thread.join(WAIT)
+    assert [type(event) for event in asked if not isinstance(event, NeedTexts)] == [Failed]
+
+
+def test_what_an_engine_that_stops_would_tokenise_again_is_answered(
+    engine: Engine, asker: Asker, backend: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens are pushed out in that moment, and its thread takes nothing any more."""
+    real = TokenStore.tokens
+
+    def forgetful(self: TokenStore, ref: SegmentRef, texts: dict[str, str]) -> array[int]:
+        found = real(self, ref, texts)
+        if len(found) >= 300:
+            raise TextGone(ref.key)
+        return found
+
+    monkeypatch.setattr(TokenStore, "tokens", forgetful)
+    backend.may_go.clear()
+    asker.ask(Warm(id="1", workspace="w", prompt=asker.refs(BODY)))
+    assert backend.tokenising.wait(WAIT)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    while not engine._admission._vocabulary._shutdown:
+        time.sleep(0.001)
+    backend.may_go.set()
+    closing.join(WAIT)
+    assert isinstance(asker.final("1"), Failed)
+
+
 async def test_the_process_of_an_engine_that_failed_ends(
     tmp_path: Path, backend: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +248,28 @@ def test_tokens_that_were_pushed_out_in_between_are_asked_for_again(
     monkeypatch.setattr(TokenStore, "missing", once_blind)
     asker.ask(generate(asker, "2", "b:first", "r:say:"))
     assert finished(asker, "2").text == "hello world"
+
+
+def test_a_request_that_nobody_wants_any_more_is_not_asked_about_again(
+    asker: Asker, backend: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens were pushed out while it was being tokenised; whoever cancelled it would never send its text."""
+    real = TokenStore.tokens
+
+    def forgetful(self: TokenStore, ref: SegmentRef, texts: dict[str, str]) -> array[int]:
+        found = real(self, ref, texts)
+        if len(found) >= 300:
+            raise TextGone(ref.key)
+        return found
+
+    monkeypatch.setattr(TokenStore, "tokens", forgetful)
+    backend.may_go.clear()
+    asker.ask(Warm(id="1", workspace="w", prompt=asker.refs(BODY)))
+    assert backend.tokenising.wait(WAIT)
+    asker.texts = {}
+    asker.ask(Cancel(id="1"))
+    backend.may_go.set()
+    assert finished(asker, "1").reason == "cancelled"
 
 
 def test_what_is_asked_for_is_the_last_to_be_pushed_out() -> None:
