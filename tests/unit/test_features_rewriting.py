@@ -276,3 +276,77 @@ async def test_a_signature_that_says_something_else_is_taken(signature: str) -> 
 def test_comments_behind_code_stay(old: str, new: str, wanted: str) -> None:
     """Behind code that is still there, and as often as it was."""
     assert "\n".join(with_comments(new.split("\n"), old.split("\n"))) == wanted
+
+
+STORE = """class Store:
+    limit = 10
+
+    def get(self, key):
+        return self.items[key]
+
+    def put(self, key, value):
+        def checked():
+            return value
+        self.items[key] = checked()
+
+
+x = 1$0
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "complaint"),
+    [
+        (
+            STORE.replace("$0", "").replace("limit", "limit$0"),
+            "class Store:\n    limit = 9\n\n    def get(self, key):\n        return 1\n",
+            "it leaves out `Store.put`",
+        ),
+        (
+            "def f(a):\n    return a$0 + 1\n",
+            "def f(a):\n    return helper(a)\n\n\ndef helper(a):\n    return a\n",
+            "it uses `helper`, which the file does not have",
+        ),
+        (
+            "class A:\n    def f(self, a):\n        return a$0 + 1\n",
+            "class A:\n    LEAST = 1\n\n    def f(self, a):\n        return a + self.LEAST\n",
+            "it uses `LEAST`, which the file does not have",
+        ),
+        ("def f(a):\n    return a$0 + 1\n", "def f(a):\n    return await a\n", "'await' outside async function"),
+    ],
+)
+async def test_what_an_answer_breaks(code: str, answer: str, complaint: str) -> None:
+    """Methods that are gone, helpers that stay behind, what only Python's compiler sees."""
+    with pytest.raises(EditError, match=complaint):
+        await edited("fix-bug", code, answer)
+
+
+async def test_an_example_below_an_answer_is_no_helper() -> None:
+    """Though it sets a name that the function uses: it sets it itself."""
+    answer = "def f(a):\n    result = a\n    return result\n\n\nresult = f(1)\n"
+    assert await edited("fix-bug", "def f(a):\n    return a$0 + 1\n", answer) == answer.partition("\n\n")[0] + "\n"
+
+
+async def test_what_a_class_may_lose() -> None:
+    """A method that has another name, an attribute, what a method defines inside of itself."""
+    answer = (
+        "class Store:\n    def __init__(self):\n        self.limit = 10\n\n    def get(self, key):\n"
+        "        return self.items[key]\n\n    def put_(self, key, value):\n        self.items[key] = value\n"
+    )
+    code = STORE.replace("$0", "").replace("limit", "limit$0")
+    assert await edited("fix-bug", code, answer) == f"{answer}\n\nx = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("signature", "kept"),
+    [("(items):", False), ("(a, b=1):", False), ("(a: int) -> int:", True), ("(*a):", False)],
+)
+async def test_what_is_simplified_is_called_as_before(signature: str, kept: bool) -> None:
+    """By the same names; an annotation is no harm."""
+    code = "def f(a):\n    for x in a:\n        yield x$0\n"
+    answer = f"def f{signature}\n    yield from {signature.strip('(*').split(')')[0].split(':')[0].split(',')[0]}\n"
+    if kept:
+        assert await edited("simplify", code, answer) == answer
+    else:
+        with pytest.raises(EditError, match="it changes the signature of `f`"):
+            await edited("simplify", code, answer)

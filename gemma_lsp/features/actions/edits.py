@@ -116,11 +116,11 @@ def same_code(before: Text, after: Text) -> bool:
 
 
 def _compiler_says(text: Text) -> str:
-    """What Python's own parser has against a text, or "": it is stricter about indentation than tree-sitter."""
+    """What Python itself has against a text, or "": it also knows of indentation, and where `return` may stand."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(text.content)
+            compile(text.content, "answer", "exec", dont_inherit=True)
     except SyntaxError as error:
         line = text.line(error.lineno - 1).strip() if error.lineno else ""
         return f"Python says: {error.msg}, at `{line[:80]}`"

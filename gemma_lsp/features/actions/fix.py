@@ -6,6 +6,7 @@ copies what it sees, bug and all, and is asked so first; a larger one only where
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from gemma_lsp.features.actions.action import Action, Answer, Facts
@@ -108,12 +109,25 @@ def rewritten(code: str, target: Target) -> tuple[Edit, ...]:
     after = base.with_edits(edits)
     if edits and same_code(base, after):
         raise Unchanged("it changes nothing but comments and formatting")
+    parsed = parse(target.parsed.path, after)
+    before, left = _held(target.parsed), _held(parsed)
+    if (before - left).total() > (left - before).total():  # one that is renamed may be the correction
+        raise Unusable(f"it leaves out `{min(before - left)}`")
     if target.symbol is not None and not is_stub(target.parsed, target.symbol):
-        parsed = parse(target.parsed.path, after)
         found = same_definition(parsed, target.parsed, target.symbol)
         if found is not None and is_stub(parsed, found):
             raise Unusable(f"it leaves nothing of what `{target.symbol.name}` does")
     return edits
+
+
+def _held(parsed: ParsedFile) -> Counter[str]:
+    """The functions and classes of a file; what a function defines inside of itself is its own affair."""
+    end, held = 0, Counter[str]()
+    for symbol in parsed.symbols:
+        if symbol.kind is not SymbolKind.VARIABLE and symbol.start >= end:
+            held[symbol.qualified] += 1
+            end = end if symbol.kind is SymbolKind.CLASS else symbol.span.end
+    return held
 
 
 def _what(target: Target) -> str:

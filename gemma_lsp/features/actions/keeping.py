@@ -6,6 +6,7 @@ A model that writes a definition again tends to write it as it would have, not a
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,8 @@ from gemma_lsp.syntax.types import ParsedFile, Symbol
 
 def says_less(new: str, old: str) -> bool:
     """Whether one signature says of another what it says, and nothing else: the same parameters, or fewer words."""
+    if new == old:
+        return True
     after, before = function_of(new), function_of(old)
     if after is None or before is None or _kinds(after.args) != _kinds(before.args):
         return False
@@ -52,6 +55,26 @@ def with_comments(wanted: Sequence[str], old: Sequence[str]) -> list[str]:
 def comments_of(code: str) -> list[str]:
     """The comments of a piece of code, in order."""
     return [code[at:].partition("\n")[0].rstrip() for at in lexical_state(code, len(code)).comments]
+
+
+def left_behind(answer: ParsedFile, found: Symbol, file: ParsedFile) -> str:
+    """A name that an answer's definition uses, that the answer defines beside it, and that the file never heard of."""
+    beside = {s.name for s in answer.symbols if s.span.end <= found.start or found.span.end <= s.start}
+    used = {used.name for used in answer.references if found.span.contains(used.span.start)} & beside
+    lost = (name for name in used if not re.search(rf"\b{re.escape(name)}\b", file.text.content))
+    return min(set(lost) - _set_in(answer, found), default="") if used else ""
+
+
+def _set_in(answer: ParsedFile, found: Symbol) -> set[str]:
+    """The names that a definition sets itself; none where Python cannot read it."""
+    try:
+        tree = ast.parse(answer.text.content)
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    first, last = (answer.text.position(at).line + 1 for at in (found.start, found.span.end))
+    inside = [node for node in ast.walk(tree) if first <= getattr(node, "lineno", 0) <= last]
+    stored = {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return stored | {node.arg for node in inside if isinstance(node, ast.arg)}
 
 
 def _coded(lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from gemma_lsp.features.actions.action import Action, Answer
+from gemma_lsp.features.actions.definitions import same_definition
+from gemma_lsp.features.actions.edits import Unusable
 from gemma_lsp.features.actions.fix import rewritten
+from gemma_lsp.features.actions.keeping import says_less
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
-from gemma_lsp.features.actions.targets import target_at
+from gemma_lsp.features.actions.targets import Target, target_at
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.rewrites import Rewrite
-from gemma_lsp.syntax.types import ParsedFile
+from gemma_lsp.syntax.parse import parse
+from gemma_lsp.syntax.types import ParsedFile, SymbolKind
+from gemma_lsp.text import Edit
 
 _INSTRUCTION = (
     "Write {what} again, simpler, with the same behaviour for every input and the same signature. Keep comments and "
@@ -47,6 +52,19 @@ def simplify_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainReque
         base=parsed.text,
         allowed=target.span,
         rewrite=rewrite,
-        take=lambda code: rewritten(code, target),
+        take=lambda code: _simplified(code, target),
         expected_chars=len(target.span),
     )
+
+
+def _simplified(code: str, target: Target) -> tuple[Edit, ...]:
+    """The edits, if whoever calls the function need not know. Raises `Unusable`."""
+    edits = rewritten(code, target)
+    symbol, old = target.symbol, target.parsed
+    if symbol is not None and symbol.kind is not SymbolKind.CLASS:
+        after = parse(old.path, old.text.with_edits(edits))
+        found = same_definition(after, old, symbol)
+        new = after.text.slice(found.signature) if found is not None else ""
+        if not says_less(old.text.slice(symbol.signature), new):
+            raise Unusable(f"it changes the signature of `{symbol.name}`")
+    return edits

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters, stands_apart
 from gemma_lsp.features.actions.edits import Lines, Unusable
-from gemma_lsp.features.actions.keeping import says_less, signature_lines, with_comments
+from gemma_lsp.features.actions.keeping import left_behind, says_less, signature_lines, with_comments
 from gemma_lsp.features.actions.strings import documented_lines, string_lines
 from gemma_lsp.features.actions.surroundings import definition_at
 from gemma_lsp.prompt.tails import Selection
@@ -181,6 +181,8 @@ def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> l
     found = _counterpart(answer, target, symbol)
     if found is None:
         raise Unusable(f"it does not define `{symbol.name}`")
+    if lost := left_behind(answer, found, target.parsed):
+        raise Unusable(f"it uses `{lost}`, which the file does not have; `{symbol.name}` must do without")
     chosen = _lines_of(answer.text, found.span)
     chosen_lines = [answer.text.line(n) for n in range(chosen.first, chosen.last + 1)]
     taken = indented(chosen_lines, target.indent, target.parsed, _shown_strings(target))
