@@ -10,10 +10,11 @@ from gemma_lsp.features.markdown import code, code_spans, link
 from gemma_lsp.syntax.index import Index
 
 _CITATION = re.compile(
-    r"`?(?P<path>[\w./-]*\w\.\w{1,6})`?(?:[\s,(]*(?:lines?\s*)?\d+(?:\s*(?:-|to)\s*\d+)?\)?)?\s*[:,]\s*`(?P<quote>[^`\n]+)`"
+    r"`?(?P<place>(?:\./)*+(?P<path>[\w./-]*\w\.\w{1,6})(?::(?P<n>\d+))?)`?"
+    r"(?:[\s,(]*(?:(?:at|on|in)\s+)?(?:lines?\s*)?(?P<m>\d+)(?:\s*(?:-|to)\s*\d+)?\)?)?\s*[:,]\s*`(?P<quote>[^`\n]+)`"
 )
 _FENCE = re.compile(r"(`{3,}|~{3,})[\w+-]*")  # of sanitised text: at the margin, and ended by the same
-_NUMBERED = re.compile(r"\s*\d+ \| ?")
+_NUMBERED = re.compile(r"\s*(\d+) \| ?")
 _LEAST_QUOTE = 4  # characters; less is found everywhere and shows nothing
 
 
@@ -35,14 +36,28 @@ class Cited:
     dropped: int
 
 
-def look_up(text: str, index: Index, base: str) -> Cited:
-    """Looks up every `path`: `line` of a sanitised text."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a text is about: lines, counted from 0, of a file."""
+
+    path: str
+    lines: range
+
+
+NOTHING_SHOWN = Shown("", range(0))
+
+
+def look_up(text: str, index: Index, base: str, shown: Shown = NOTHING_SHOWN) -> Cited:
+    """Looks up every `path`: `line` of a sanitised text.
+
+    Of several lines that read alike it is the one at the number that the text says, or else one of those it is about.
+    """
     found: list[Citation] = []
     dropped = 0
 
     def told(match: re.Match[str]) -> str:
         nonlocal dropped
-        citation = _find(match.group("path"), match.group("quote"), index)
+        citation = _find(match, index, shown)
         if citation is None:
             dropped += 1
             return code(match.group("quote"))
@@ -53,24 +68,28 @@ def look_up(text: str, index: Index, base: str) -> Cited:
     return Cited(text=told_text, found=tuple(dict.fromkeys(found)), dropped=dropped)
 
 
-def find_line(quote: str, content: str) -> int | None:
-    """The first line, counted from 0, that holds the quote, white space at its ends and runs of it aside."""
+def find_lines(quote: str, content: str) -> list[int]:
+    """The lines, counted from 0, that are the quote, or else hold it, white space at its ends and runs of it aside."""
     wanted = " ".join(_NUMBERED.sub("", quote, count=1).split())
     if len(wanted) < _LEAST_QUOTE:
-        return None
+        return []
     lines = [" ".join(line.split()) for line in content.split("\n")]
-    whole = next((i for i, line in enumerate(lines) if line == wanted), None)
-    return whole if whole is not None else next((i for i, line in enumerate(lines) if wanted in line), None)
+    whole = [n for n, line in enumerate(lines) if line == wanted]
+    return whole or [n for n, line in enumerate(lines) if wanted in line]
 
 
-def _find(path: str, quote: str, index: Index) -> Citation | None:
+def _find(match: re.Match[str], index: Index, shown: Shown) -> Citation | None:
+    path, quote = match["path"], match["quote"]
     ending = [known for known in index.files if known.endswith("/" + path)]
     known = path if path in index.files else ending[0] if len(ending) == 1 else None
-    if known is None:
+    lines = find_lines(quote, index.files[known].text.content) if known is not None else []
+    if known is None or not lines:
         return None
-    line = find_line(quote, index.files[known].text.content)
-    quoted = _NUMBERED.sub("", quote, count=1).strip()
-    return Citation(known, line + 1, quoted) if line is not None else None
+    numbered = _NUMBERED.match(quote)
+    said = (numbered[1] if numbered else None) or match["n"] or match["m"]
+    inside = [n for n in lines if n in shown.lines] if known == shown.path else []
+    line = min(lines, key=lambda n: abs(n + 1 - int(said))) if said else (inside or lines)[0]
+    return Citation(known, line + 1, _NUMBERED.sub("", quote, count=1).strip())
 
 
 def _outside_fences(text: str, told: Callable[[re.Match[str]], str]) -> str:
@@ -92,7 +111,7 @@ def _told_in(line: str, told: Callable[[re.Match[str]], str]) -> str:
     def checked(match: re.Match[str]) -> str:
         touched = [span for span in spans if span[0] < match.end() and match.start() < span[1]]
         quote = (match.start("quote") - 1, match.end("quote") + 1)
-        path = (match.start("path") - 1, match.end("path") + 1)
+        path = (match.start("place") - 1, match.end("place") + 1)
         plain_path = "`" not in line[match.start() : match.start("quote") - 1]
         apart = line[: match.start()][-1:] not in ("`", "\\")
         whole = touched == ([quote] if plain_path else [path, quote])

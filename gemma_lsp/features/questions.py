@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gemma_lsp.features.actions.surroundings import definition_at, selection_of
+from gemma_lsp.features.citations import NOTHING_SHOWN, Shown
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.features.markdown import escaped
 from gemma_lsp.features.telling import Explanation, Hearer, document, talk, wants_thinking
@@ -27,15 +28,18 @@ NOTHING_MORE = About()
 
 async def ask(ctx: FeatureContext, question: str, hearer: Hearer, about: About = NOTHING_MORE) -> Explanation:
     """Streams the answer to the hearer; returns the whole document. Raises `EngineError`."""
+    selection = _selection(ctx, about)
     tail = question_tail(
         ctx.frame,
         question,
         thinking=wants_thinking(ctx),
-        selection=_selection(ctx, about),
+        selection=selection,
         earlier=_bounded(about.earlier),
     )
     spoken = await talk(ctx, tail, hearer)
-    return document(ctx, escaped(question), "", spoken)
+    first = selection.first_line - 1 if selection is not None else 0
+    shown = Shown(about.path, range(first, first + len(selection.lines))) if selection is not None else NOTHING_SHOWN
+    return document(ctx, escaped(question), "", spoken, shown)
 
 
 def _selection(ctx: FeatureContext, about: About) -> Selection | None:

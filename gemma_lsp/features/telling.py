@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Cost, Priority
-from gemma_lsp.features.citations import Citation, look_up
+from gemma_lsp.features.citations import NOTHING_SHOWN, Citation, Shown, look_up
 from gemma_lsp.features.context import FeatureContext, request_prompt
 from gemma_lsp.features.markdown import link, plain, sanitised
 from gemma_lsp.generate.answers import gather, sum_costs
@@ -188,9 +188,9 @@ async def _hear(ctx: FeatureContext, tail: RequestTail, listener: _Listener, man
     return cost
 
 
-def document(ctx: FeatureContext, title: str, place: str, spoken: Spoken) -> Explanation:
+def document(ctx: FeatureContext, title: str, place: str, spoken: Spoken, shown: Shown = NOTHING_SHOWN) -> Explanation:
     """The answer as one Markdown document: title, place, the words, the citations, and what to think of it."""
-    cited = look_up(sanitised(spoken.text), ctx.index, ctx.link_base)
+    cited = look_up(sanitised(spoken.text), ctx.index, ctx.link_base, shown)
     parts = [f"# {title}", place, cited.text.strip() or "*The model said nothing.*"]
     if cited.found:
         lines = (f"- {link(c.path, c.line, ctx.link_base)}" for c in cited.found)

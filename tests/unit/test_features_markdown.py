@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gemma_lsp.features.citations import find_line, look_up
+from gemma_lsp.features.citations import Shown, find_lines, look_up
 from gemma_lsp.features.markdown import code, escaped, link, plain, sanitised
 from gemma_lsp.syntax.index import build
 from gemma_lsp.text import Text
@@ -162,17 +162,46 @@ def test_a_link_goes_to_the_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quote", "line"),
+    ("quote", "lines"),
     [
-        ("return total", 2),
-        ("    return   total", 2),
-        ("3 | return total", 2),
-        ("def f(x):", 0),
-        ("turn tot", 2),
-        ("x", None),
-        ("gone()", None),
+        ("return total", [2]),
+        ("    return   total", [2]),
+        ("3 | return total", [2]),
+        ("def f(x):", [0]),
+        ("turn tot", [2]),
+        ("total", [1, 2]),
+        ("x", []),
+        ("gone()", []),
     ],
 )
-def test_a_quote_is_found(quote: str, line: int | None) -> None:
+def test_a_quote_is_found(quote: str, lines: list[int]) -> None:
     """By its words, not by its spaces; too short a quote shows nothing."""
-    assert find_line(quote, "def f(x):\n    total = x\n    return total\n") == line
+    assert find_lines(quote, "def f(x):\n    total = x\n    return total\n") == lines
+
+
+TWINS = "if x:\n    return None\n\n\ndef f():\n    return None\n\n\n\nreturn None\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("`a.py`: `return None`", 6),  # it is about `f`
+        ("`a.py`, line 2: `return None`", 2),
+        ("`a.py` (lines 9 to 10): `return None`", 10),
+        ("In `a.py`, on line 10: `return None`", 10),
+        ("In `a.py` at line 3: `return None`", 2),
+        ("`a.py:10`: `return None`", 10),
+        ("a.py:10: `return None`", 10),
+        ("`a.py`: `10 | return None`", 10),
+        ("`./a.py`: `return None`", 6),
+        ("`./b.py`: `return None`", 1),
+        ("`../a.py`: `return None`", None),
+    ],
+)
+def test_which_of_several_lines_is_meant(said: str, line: int | None) -> None:
+    """The one at the number that is said, or else the one that was asked about."""
+    files = {"a.py": Text(TWINS), "pkg/b.py": Text("return None\n")}
+    index = build(WorkspaceSnapshot(root=None, name="w", files=files))
+    cited = look_up(sanitised(said), index, "", Shown("a.py", range(4, 6)))
+    assert [citation.line for citation in cited.found] == ([line] if line else [])
+    assert bool(cited.dropped) == (line is None)

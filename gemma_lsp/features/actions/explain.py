@@ -8,6 +8,7 @@ from gemma_lsp.features.actions.action import Action, Answer, Facts
 from gemma_lsp.features.actions.pointing import pointed
 from gemma_lsp.features.actions.request import ExplainRequest, Reported, evidence_for, parsed_file
 from gemma_lsp.features.actions.surroundings import definition_at, selection_of
+from gemma_lsp.features.citations import Shown
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.features.markdown import code, escaped, link
 from gemma_lsp.features.telling import Explanation, Hearer, document, talk, wants_thinking
@@ -71,7 +72,9 @@ async def explain(ctx: FeatureContext, request: ExplainRequest, hearer: Hearer) 
     more = f" to line {selection.first_line + len(selection.lines) - 1}" if len(selection.lines) > 1 else ""
     place = link(request.path, selection.first_line, ctx.link_base) + more
     reports = "".join(f"\n- line {d.line + 1}: {escaped(d.source)}: {escaped(d.message)}" for d in request.diagnostics)
-    return document(ctx, title, f"{place}\n{reports}" if reports else place, spoken)
+    first = selection.first_line - 1
+    shown = Shown(request.path, range(first, first + len(selection.lines)))
+    return document(ctx, title, f"{place}\n{reports}" if reports else place, spoken, shown)
 
 
 __all__ = [
