@@ -10,7 +10,7 @@ from gemma_lsp.features.markdown import code, code_spans, link
 from gemma_lsp.syntax.index import Index
 
 _CITATION = re.compile(
-    r"`?(?P<place>(?:\./)*+(?P<path>[\w./-]*\w\.\w{1,6})(?::(?P<n>\d+))?)`?"
+    r"`?(?<![\w./-])(?P<place>(?:\./)*+(?P<path>[\w./-]*\w\.\w{1,6})(?::(?P<n>\d+))?)`?"
     r"(?:[\s,(]*(?:(?:at|on|in)\s+)?(?:lines?\s*)?(?P<m>\d+)(?:\s*(?:-|to)\s*\d+)?\)?)?\s*[:,]\s*`(?P<quote>[^`\n]+)`"
 )
 _FENCE = re.compile(r"(`{3,}|~{3,})[\w+-]*")  # of sanitised text: at the margin, and ended by the same

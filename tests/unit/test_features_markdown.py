@@ -205,3 +205,10 @@ def test_which_of_several_lines_is_meant(said: str, line: int | None) -> None:
     cited = look_up(sanitised(said), index, "", Shown("a.py", range(4, 6)))
     assert [citation.line for citation in cited.found] == ([line] if line else [])
     assert bool(cited.dropped) == (line is None)
+
+
+def test_a_long_line_of_dots_is_read_once() -> None:
+    """A match begins where a path can, not at every character of one: this took minutes, and nobody else was served."""
+    text = "a." * 10_000
+    index = build(WorkspaceSnapshot(root=None, name="w", files={}))
+    assert look_up(text, index, "").text == text
