@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemma_lsp.features.actions.definitions import annotation_names, known_names, parameters
+from gemma_lsp.features.actions.annotations import annotation_names
+from gemma_lsp.features.actions.definitions import known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable, check, line_edits, same_code
 from gemma_lsp.features.actions.facts import facts_at
 from gemma_lsp.features.actions.surroundings import definition_at, definitions_used

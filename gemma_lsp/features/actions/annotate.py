@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
-from gemma_lsp.features.actions.definitions import annotation_names, known_names, parameters
+from gemma_lsp.features.actions.annotations import annotation_names, quoted
+from gemma_lsp.features.actions.definitions import known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable, line_edits
+from gemma_lsp.features.actions.keeping import comments_of, says_less
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
 from gemma_lsp.features.actions.targets import Target, definition_target, indented, parsed_answer
@@ -67,11 +69,19 @@ def _taken(code: str, target: Target, symbol: Symbol, lines: Lines) -> tuple[Edi
     if found is None:
         raise Unusable(f"it does not define `{symbol.name}`")
     signature = answer.text.slice(found.signature)
-    old, new = parameters(target.parsed.text.slice(symbol.signature)), parameters(signature)
+    stands = target.parsed.text.slice(symbol.signature)
+    old, new = parameters(stands), parameters(signature)
     if old is None or new is None or [(p.name, p.default) for p in old] != [(p.name, p.default) for p in new]:
         raise Unusable("its parameters are not those that stand there")
-    if unknown := sorted(annotation_names(signature) - known_names(target.parsed)):
+    if not says_less(stands, signature):
+        raise Unusable("it changes how a parameter is given, or an annotation that stands there")
+    if lost := [comment for comment in comments_of(stands) if comment not in comments_of(signature)]:
+        raise Unusable(f"it leaves out the comment `{lost[0]}`")
+    already = annotation_names(stands)
+    if unknown := sorted(annotation_names(signature) - known_names(target.parsed) - already):
         raise Unusable(f"`{unknown[0]}` is not defined in the file")
+    if not target.parsed.path.endswith(".pyi"):
+        signature = quoted(signature, target.parsed.text.content, lines.first, already)
     return line_edits(target.parsed.text, lines, indented(signature.split("\n"), target.indent, target.parsed))
 
 

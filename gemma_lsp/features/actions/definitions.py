@@ -96,17 +96,6 @@ def parameters(signature: str) -> list[Parameter] | None:
     return plain + [Parameter(star + p.arg, "", p.annotation is not None) for star, p in stars if p is not None]
 
 
-def annotation_names(signature: str) -> set[str]:
-    """The names that the annotations of a signature use, but for those in quotes."""
-    function = function_of(signature)
-    if function is None:
-        return set()
-    a = function.args
-    given = [p.annotation for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if p is not None]
-    found = [node for node in (*given, function.returns) if node is not None]
-    return {name.id for node in found for name in ast.walk(node) if isinstance(name, ast.Name)}
-
-
 def known_names(parsed: ParsedFile) -> set[str]:
     """Names that an annotation in the file may use: built in, imported, or defined at its top."""
     known = {symbol.name for symbol in parsed.symbols if "." not in symbol.qualified} | set(dir(builtins))
