@@ -79,6 +79,39 @@ async def test_a_string_that_was_moved_with_the_code_goes_back() -> None:
     assert await edited("fix-bug", code, answer) == code.replace("$0[1]", "[0]")
 
 
+FOUR = """def f(self, a):
+    '''Say it.
+
+    Args:
+        a: what.
+    '''
+    if a:
+        return call(
+            a,
+            'b')
+    text = '''
+    as it is
+'''
+    return a + \\
+        text
+"""
+
+
+@pytest.mark.parametrize("unit", ["  ", "   ", "\t", "        "])
+@pytest.mark.parametrize("given", [" ", "  ", "    ", "\t"])
+async def test_the_unit_is_that_of_the_place(unit: str, given: str) -> None:
+    """However a model indents: only what it changes is changed."""
+    code = "class A:\n" + "".join(
+        (unit if n not in (12, 13) else "") + line.replace("    ", unit if n not in (12, 13) else "    ") + "\n"
+        for n, line in enumerate(FOUR.splitlines(), 1)
+    )
+    answer = "".join(
+        line.replace("    ", given if n != 12 else "    ") + "\n" for n, line in enumerate(FOUR.splitlines(), 1)
+    )
+    code = code.replace("text\n", "text$0 + 1\n")
+    assert await edited("fix-bug", code, answer) == code.replace("$0 + 1", "")
+
+
 async def test_new_strings_are_taken_as_they_are_written() -> None:
     """A body that is written for the first time, in a method."""
     code = "class A:\n    def f(self, day):\n        raise NotImplementedError$0\n"

@@ -7,10 +7,11 @@ from gemma_lsp.features.actions.action import Action, Answer
 from gemma_lsp.features.actions.annotations import annotation_names, quoted
 from gemma_lsp.features.actions.definitions import known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable, line_edits
+from gemma_lsp.features.actions.indenting import indented, parsed_answer
 from gemma_lsp.features.actions.keeping import comments_of, says_less
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
-from gemma_lsp.features.actions.targets import Target, definition_target, indented, parsed_answer
+from gemma_lsp.features.actions.targets import Target, definition_target
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.rewrites import Rewrite
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
@@ -82,7 +83,7 @@ def _taken(code: str, target: Target, symbol: Symbol, lines: Lines) -> tuple[Edi
         raise Unusable(f"`{unknown[0]}` is not defined in the file")
     if not target.parsed.path.endswith(".pyi"):
         signature = quoted(signature, target.parsed.text.content, lines.first, already)
-    return line_edits(target.parsed.text, lines, indented(signature.split("\n"), target.indent, target.parsed))
+    return line_edits(target.parsed.text, lines, indented(signature.split("\n"), target.indent, target.unit))
 
 
 def _with_body(code: str) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters, stands_apart
 from gemma_lsp.features.actions.edits import Lines, Unusable
+from gemma_lsp.features.actions.indenting import indented, parsed_answer, space_of
 from gemma_lsp.features.actions.keeping import left_behind, says_less, signature_lines, with_comments
 from gemma_lsp.features.actions.strings import documented_lines, string_lines
 from gemma_lsp.features.actions.surroundings import definition_at
 from gemma_lsp.prompt.tails import Selection
-from gemma_lsp.syntax.parse import parse
+from gemma_lsp.syntax.context import indent_unit
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 from gemma_lsp.text import Span, Text
 
@@ -45,8 +46,18 @@ class Target:
     @property
     def indent(self) -> str:
         """White space before the first line."""
-        line = self.parsed.text.line(self.lines.first)
-        return line[: len(line) - len(line.lstrip())]
+        return space_of(self.parsed.text.line(self.lines.first))
+
+    @property
+    def unit(self) -> str:
+        """What one step more is indented by."""
+        symbol, text = self.symbol, self.parsed.text
+        if symbol is not None and stands_apart(self.parsed, symbol):
+            body = text.line(text.position(symbol.body.start).line)
+            if step := space_of(body).removeprefix(self.indent):
+                return step
+        tabs = "\n\t" in text.content and "\n    " not in text.content
+        return "\t" if tabs else " " * indent_unit(self.parsed)
 
     @property
     def selection(self) -> Selection:
@@ -121,31 +132,8 @@ def fitted(code: str, target: Target) -> list[str]:
     if target.symbol is not None:
         taken = _definition_lines(lines, target, target.symbol)
     else:
-        taken = indented(lines, target.indent, target.parsed, _shown_strings(target))
+        taken = indented(lines, target.indent, target.unit, _shown_strings(target))
     return with_comments(taken, target.selection.lines)
-
-
-def indented(lines: Sequence[str], indent: str, parsed: ParsedFile, before: Collection[str] = ()) -> list[str]:
-    """Lines moved to an indentation, in the file's own unit, but for what is the text of a string.
-
-    `before`: lines of strings that are to be changed. Where a model has moved one of them together with the code
-    around it, it goes back with it.
-    """
-    lines = list(lines)
-    while lines and not lines[0].strip():
-        lines.pop(0)
-    if not lines:
-        raise Unusable("it holds no code")
-    base = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-    tabs = _uses_tabs(parsed) and not any(line.startswith("\t") for line in lines)
-    moved = [_moved(line, base, indent, tabs=tabs) for line in lines]
-    documented = documented_lines(parsed_answer("\n".join(lines)))
-    for run in string_lines(lines):
-        text = [n for n in run if n not in documented]
-        if sum(moved[n] in before for n in text) <= sum(lines[n] in before for n in text):
-            for n in text:
-                moved[n] = lines[n]
-    return moved
 
 
 def _shown_strings(target: Target) -> frozenset[str]:
@@ -155,20 +143,6 @@ def _shown_strings(target: Target) -> frozenset[str]:
     documented = documented_lines(target.parsed)
     inside = [n for run in string_lines(lines) for n in run if first + n not in documented]
     return frozenset(lines[n] for n in inside if lines[n].strip())
-
-
-def _moved(line: str, base: str, indent: str, *, tabs: bool) -> str:
-    if not line.strip():
-        return ""
-    if not line.startswith(base):
-        return line
-    rest = line.removeprefix(base)
-    return indent + (_with_tabs(rest) if tabs else rest)
-
-
-def parsed_answer(code: str) -> ParsedFile:
-    """An answer's code, parsed on its own."""
-    return parse("answer.py", Text.normalised(code))
 
 
 def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> list[str]:
@@ -185,13 +159,12 @@ def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> l
         raise Unusable(f"it uses `{lost}`, which the file does not have; `{symbol.name}` must do without")
     chosen = _lines_of(answer.text, found.span)
     chosen_lines = [answer.text.line(n) for n in range(chosen.first, chosen.last + 1)]
-    taken = indented(chosen_lines, target.indent, target.parsed, _shown_strings(target))
+    taken = indented(chosen_lines, target.indent, target.unit, _shown_strings(target))
     old = target.parsed.text
     signature_end, body = answer.text.position(found.signature.end).line, answer.text.position(found.body.start)
     if body.line > signature_end:
         below = signature_end + 1 - chosen.first
-        first_of_body = taken[body.line - chosen.first]
-        space = first_of_body[: len(first_of_body) - len(first_of_body.lstrip())]
+        space = space_of(taken[body.line - chosen.first])
         after = answer.text.position(found.docstring.end).line + 1 - chosen.first if found.docstring else below
         taken[after:after] = [space + line for line in _missing_imports(answer, found, target)]
         if symbol.docstring is not None and found.docstring is None:
@@ -246,12 +219,3 @@ def _without_numbers(code: str) -> str:
     if all(_NUMBER.match(line) for line in lines if line.strip()):
         lines = [_NUMBER.sub("", line, count=1) for line in lines]
     return "\n".join(lines)
-
-
-def _uses_tabs(parsed: ParsedFile) -> bool:
-    return "\n\t" in parsed.text.content and "\n    " not in parsed.text.content
-
-
-def _with_tabs(line: str) -> str:
-    depth = len(line) - len(line.lstrip(" "))
-    return "\t" * (depth // 4) + " " * (depth % 4) + line[depth:]
