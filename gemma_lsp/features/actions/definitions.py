@@ -53,12 +53,13 @@ def signature_alone(parsed: ParsedFile, symbol: Symbol) -> bool:
 
 
 def can_be_documented(parsed: ParsedFile, symbol: Symbol) -> bool:
-    """Whether its docstring has lines of its own, or could have."""
+    """Whether its docstring has lines of its own, a comment behind it aside, or could have."""
     if symbol.docstring is None:
         return stands_apart(parsed, symbol)
     text = parsed.text
     first, last = (text.position(at) for at in (symbol.docstring.start, symbol.docstring.end))
-    return not text.line(first.line)[: first.column].strip() and not text.line(last.line)[last.column :].strip()
+    behind = text.line(last.line)[last.column :].strip()
+    return not text.line(first.line)[: first.column].strip() and (not behind or behind.startswith("#"))
 
 
 def occurrence(parsed: ParsedFile, symbol: Symbol) -> int:

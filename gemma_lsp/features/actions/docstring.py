@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import dedent
 
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.action import Action, Answer
-from gemma_lsp.features.actions.definitions import can_be_documented
+from gemma_lsp.features.actions.definitions import can_be_documented, stands_apart
 from gemma_lsp.features.actions.edits import Lines, Unusable, line_edits
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
 from gemma_lsp.features.actions.rewriting import Task
@@ -17,6 +18,7 @@ from gemma_lsp.syntax.types import ParsedFile, Symbol
 from gemma_lsp.text import Edit, Span
 
 _QUOTES = '"""'
+_ESCAPED = re.compile(r"\\[\\\"']")
 _INSTRUCTION = (
     "Write a docstring for `{name}`: one sentence that says what it does, then, where it is not plain, what it takes, "
     "returns and raises. Say only what the code shows. Answer with the first lines of the definition and its docstring."
@@ -43,6 +45,7 @@ def docstring_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequ
     place = _place(target, symbol)
     indent = _indent(target, symbol)
     start = text.line_span(target.lines.first).start
+    raw = symbol.docstring is not None and text.slice(symbol.docstring)[0] in "rR"
     opening = f"{text.content[start : symbol.signature.end]}\n{indent}{_QUOTES}"
     rewrite = Rewrite(
         selection=target.outline,
@@ -55,10 +58,11 @@ def docstring_task(ctx: FeatureContext, parsed: ParsedFile, request: ExplainRequ
     )
 
     def take(code: str) -> tuple[Edit, ...]:
-        wanted = _docstring(code, opening, indent)
-        if isinstance(place, Lines):
-            return line_edits(text, place, wanted)
-        return (Edit(place, "".join(line + "\n" for line in wanted)),)
+        wanted = _docstring(code, opening, indent, raw=raw)
+        if isinstance(place, Span):
+            return (Edit(place, "".join(line + "\n" for line in wanted)),)
+        wanted[-1] += _comment(target, symbol)
+        return line_edits(text, place, wanted)
 
     return Task(
         label=f"Write the docstring of {target.name}",
@@ -75,7 +79,9 @@ def _place(target: Target, symbol: Symbol) -> Lines | Span:
     """The lines of the docstring that stands there, or the empty span where one goes. Raises `EditError`."""
     text = target.parsed.text
     if not can_be_documented(target.parsed, symbol):
-        raise EditError("the body stands on the line of the signature; put it on a line of its own first")
+        crowded = "the docstring shares its lines with other code; put it on lines of its own first"
+        beside = "the body stands on the line of the signature; put it on a line of its own first"
+        raise EditError(crowded if symbol.docstring is not None and stands_apart(target.parsed, symbol) else beside)
     if symbol.docstring is not None:
         return Lines(*(text.position(at).line for at in (symbol.docstring.start, symbol.docstring.end)))
     start = text.line_span(text.position(symbol.signature.end).line + 1).start
@@ -87,7 +93,14 @@ def _indent(target: Target, symbol: Symbol) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _docstring(code: str, opening: str, indent: str) -> list[str]:
+def _comment(target: Target, symbol: Symbol) -> str:
+    """What stands behind the docstring on its last line."""
+    text = target.parsed.text
+    end = text.position(symbol.docstring.end if symbol.docstring is not None else symbol.body.start)
+    return text.line(end.line)[end.column :].rstrip()
+
+
+def _docstring(code: str, opening: str, indent: str, *, raw: bool) -> list[str]:
     """The lines of a docstring in the usual form, with what they are indented beyond it. Raises `Unusable`."""
     if not code.startswith(opening):
         raise Unusable("it does not begin with the definition")
@@ -99,9 +112,10 @@ def _docstring(code: str, opening: str, indent: str) -> list[str]:
         lines.pop(0)
     if not any(c.isalnum() for line in lines for c in line):
         raise Unusable("it says nothing")
-    raw = "r" if "\\" in "".join(lines) else ""
+    bare = "\\" in _ESCAPED.sub("", "\n".join(lines))  # such as `\d` or `\n`, meant as it stands
+    prefix = "r" if raw or bare else ""
     if len(lines) == 1:
         end = " " if lines[0].endswith('"') else ""
-        return [f"{indent}{raw}{_QUOTES}{lines[0]}{end}{_QUOTES}"]
+        return [f"{indent}{prefix}{_QUOTES}{lines[0]}{end}{_QUOTES}"]
     body = [indent + line if line else "" for line in lines[1:]]
-    return [f"{indent}{raw}{_QUOTES}{lines[0]}", *body, indent + _QUOTES]
+    return [f"{indent}{prefix}{_QUOTES}{lines[0]}", *body, indent + _QUOTES]
