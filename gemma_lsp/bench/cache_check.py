@@ -14,6 +14,7 @@ from statistics import fmean
 import gemma_lsp
 from gemma_lsp.bench.driver import Driver, LogProbs
 from gemma_lsp.bench.replay.fidelity import kl
+from gemma_lsp.kv.splice import BEHIND
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
 N_CTX = 8192
@@ -75,7 +76,7 @@ def check_cache(driver: Driver) -> CacheReport:
     spliced = None
     if driver.backend.can.shift and not driver.backend.info.n_swa:  # where the product does it
         driver.bring("warm", without, exact=True)
-        driver.splice("warm", full, 0)
+        driver.splice("warm", full, 0, BEHIND)
         spliced = driver.score("warm", (*full, *asked), truth, exact=False)
 
     noise, stale = _mean(cold, singly), _mean(bare, cold)

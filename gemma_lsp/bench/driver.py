@@ -83,13 +83,16 @@ class Driver:
         if not trunk.restore(replace(saved, tokens=saved.tokens[:])):
             raise EngineError("the model's state cannot be copied; run the bench with another model")
 
-    def splice(self, name: str, head: Prompt, rewarm: int, abort: Callable[[], bool] | None = None) -> Spliced:
+    def splice(
+        self, name: str, head: Prompt, rewarm: int, behind: int = 0, abort: Callable[[], bool] | None = None
+    ) -> Spliced:
         """Makes a head resident by splices, as far as it goes; what they leave is an append, or read anew.
 
+        `rewarm`: tokens read again before a place whose window is lost; `behind`: tokens read again behind a change.
         An abort ends it between two splices or in one, and the trunk stays good.
         """
         trunk, wanted = self._trunk(name), self._wanted(head)
-        budget = Budget(piece=min(256, self.backend.n_slice))
+        budget = Budget(piece=min(256, self.backend.n_slice), behind=behind)
         found = plan_splices(trunk.ledger, wanted, self.backend.can, budget, rewarm)
         if found is None:
             return Spliced()

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from itertools import groupby, pairwise
-from typing import TypeVar
 
-from gemma_lsp.kv.ledger import Ledger, Run
+from gemma_lsp.kv.common import Kept, common
+from gemma_lsp.kv.ledger import Ledger
 from gemma_lsp.kv.plan import HIDEABLE, Capabilities, Op, Plan, Policy, Reveal, Rewind, Wanted, plan
 from gemma_lsp.kv.ranges import Ranges, span
 
-KEEP = 16  # tokens between two changes that are worth moving rather than reading again; guessed
 PIECE = 256  # tokens that one splice inserts at most
+BEHIND = 32  # tokens behind a change that are read again; docs/benchmarks/fidelity.md
 SHIFTS = 128  # splices that a cell may live through until it is read again; see docs/design/splice.md
 SHARE = 0.3  # of the prompt that splices may have evaluated
 WORTH = 0.5  # of what the exact way costs is what splices may cost
 LEAST = 512  # tokens of the exact way from which on it matters; guessed
-T = TypeVar("T")
-_COMPARED = 2000  # tokens of a changed piece that are compared one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +48,13 @@ class Budget:
     """How much may be approximate at a time: tokens that splices evaluated, and splices that a cell lives through.
 
     `piece`: tokens that one splice may insert; more is inserted in several, so that each is short.
+    `behind`: tokens behind each change that are read again with it, because they speak of it.
     """
 
     tokens: int = 1 << 30
     shifts: int = 1 << 30
     piece: int = PIECE
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +86,6 @@ class SplicePlan:
         return tuple(op for op in self.ops if isinstance(op, Splice))
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Cells [start, start + n) are the wanted tokens from `at` on."""
-
-    start: int
-    at: int
-    n: int
-
-
 def plan_splices(
     ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, budget: Budget = Budget(), rewarm: int = 0
 ) -> SplicePlan | None:
@@ -109,7 +98,7 @@ def plan_splices(
         return None
     head = [w for w in wanted if w.region in HIDEABLE and w.tokens]
     tokens = [t for w in head for t in w.tokens]
-    kept = list(_kept(ledger, head))
+    kept = list(common(ledger, head))
     if not kept:
         return None
     end, n_wanted = kept[-1].start + kept[-1].n, kept[-1].at + kept[-1].n
@@ -118,7 +107,7 @@ def plan_splices(
     if not ledger.can_rewind(end, going, exact=False):
         return None
     parts = _labels(head, n_wanted)
-    splices = list(_splices(_changes(kept), tokens, head, budget.piece))
+    splices = list(_splices(_with_more(_changes(kept), end, budget.behind), tokens, head, budget.piece))
     if not splices and _labelled(ledger, parts):
         return None
     inserted = sum(len(s.tokens) for s in splices)
@@ -147,7 +136,7 @@ def compaction(
     n_wanted = sum(len(w.tokens) for w in wanted)
     if not can.shift or ledger.n_swa or exact.evaluate < LEAST:
         return None
-    budget = Budget(tokens=int(n_wanted * SHARE), shifts=SHIFTS, piece=min(n_slice, PIECE))
+    budget = Budget(tokens=int(n_wanted * SHARE), shifts=SHIFTS, piece=min(n_slice, PIECE), behind=BEHIND)
     found = plan_splices(ledger, wanted, can, budget)
     if found is None:
         loose = plan(ledger, wanted, can, Policy(logits=False, slack=0))
@@ -187,59 +176,7 @@ def _predicted(ledger: Ledger, first: Sequence[Op], splices: Sequence[Splice], r
     return sum(spliced(trial, op, rewarm) for op in splices)
 
 
-def _kept(ledger: Ledger, head: Sequence[Wanted]) -> Iterator[_Kept]:
-    """Cells that stay, in order: pieces by name first, then token by token in what lies between them."""
-    held = _groups((run.key, run.region, run) for run in _runs(ledger))
-    asked = _groups((w.key, w.region, w) for w in head)
-    matcher = SequenceMatcher(None, [name for name, _ in held], [name for name, _ in asked], autojunk=False)
-    at = 0
-    starts = []
-    for _, parts in asked:
-        starts.append(at)
-        at += sum(len(w.tokens) for w in parts)
-    starts.append(at)
-    for tag, i, j, k, m in matcher.get_opcodes():
-        if tag == "equal":
-            for (_, runs), (_, parts), begin in zip(held[i:j], asked[k:m], starts[k:m], strict=True):
-                yield from _same_piece(ledger, runs, parts, begin)
-        elif i < j and k < m:
-            parts = [w for _, more in asked[k:m] for w in more]
-            regions = {w.region for w in parts}  # errata behind a changed end of the body are not its end
-            runs = [run for _, more in held[i:j] for run in more if run.region in regions]
-            yield from _alike(ledger, runs, parts, starts[k]) if runs else ()
-
-
-def _same_piece(ledger: Ledger, runs: Sequence[Run], parts: Sequence[Wanted], begin: int) -> Iterator[_Kept]:
-    """One segment on both sides: all of it as a rule, else what is alike."""
-    held = Ranges((run.offset, run.offset + run.stop - run.start) for run in runs)
-    asked = Ranges((w.offset, w.offset + len(w.tokens)) for w in parts)
-    n = runs[-1].stop - runs[0].start
-    rising = all(a.offset < b.offset for a, b in pairwise(runs))
-    if rising and held == asked and len(held) == n == len(asked):
-        yield _Kept(runs[0].start, begin, n)
-    else:
-        yield from _alike(ledger, runs, parts, begin)
-
-
-def _alike(ledger: Ledger, runs: Sequence[Run], parts: Sequence[Wanted], begin: int) -> Iterator[_Kept]:
-    """What two texts have in common: both ends, and long pieces between them. Hidden cells can come back."""
-    start, stop = runs[0].start, runs[-1].stop
-    held, asked = list(ledger.tokens[start:stop]), [t for w in parts for t in w.tokens]
-    most = min(len(held), len(asked))
-    first = next((n for n in range(most) if held[n] != asked[n]), most)
-    last = next((n for n in range(most - first) if held[-1 - n] != asked[-1 - n]), most - first)
-    if first:
-        yield _Kept(start, begin, first)
-    inner, inner_asked = held[first : len(held) - last], asked[first : len(asked) - last]
-    if min(len(inner), len(inner_asked)) >= KEEP and max(len(inner), len(inner_asked)) <= _COMPARED:
-        for i, k, n in SequenceMatcher(None, inner, inner_asked, autojunk=False).get_matching_blocks():
-            if n >= KEEP:
-                yield _Kept(start + first + i, begin + first + k, n)
-    if last:
-        yield _Kept(stop - last, begin + len(asked) - last, last)
-
-
-def _changes(kept: Sequence[_Kept]) -> Iterator[tuple[int, int, int, int]]:
+def _changes(kept: Sequence[Kept]) -> Iterator[tuple[int, int, int, int]]:
     """Between the kept pieces: cells [start, stop) that go, wanted tokens [at, end) that come.
 
     Where nothing comes the first token behind is read again: only a batch makes a shift come true.
@@ -251,6 +188,23 @@ def _changes(kept: Sequence[_Kept]) -> Iterator[tuple[int, int, int, int]]:
             yield start, k.start + more, at, k.at + more
             start, at = k.start + more, k.at + more
         start, at = max(start, k.start + k.n), max(at, k.at + k.n)
+
+
+def _with_more(
+    changes: Iterable[tuple[int, int, int, int]], end: int, behind: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """The changes with the tokens behind each; those that meet then are one. Of all cells before `end` one is moved."""
+    last: tuple[int, int, int, int] | None = None
+    for change in changes:
+        if last and change[0] - last[1] <= behind:
+            last = (last[0], change[1], last[2], change[3])
+            continue
+        if last:
+            yield last[0], last[1] + behind, last[2], last[3] + behind
+        last = change
+    if last:
+        more = max(0, min(behind, end - 1 - last[1]))
+        yield last[0], last[1] + more, last[2], last[3] + more
 
 
 def _splices(
@@ -269,12 +223,6 @@ def _splices(
             place = start + moved if first == at else start + moved + first - at
             yield Splice(place, stop + moved if first == at else place, some, region)
         moved += (end - at) - (stop - start)
-
-
-def _runs(ledger: Ledger) -> list[Run]:
-    """The head's runs: those before the first short region."""
-    n = next((i for i, run in enumerate(ledger.runs) if run.region not in HIDEABLE), len(ledger.runs))
-    return ledger.runs[:n]
 
 
 def _labels(head: Sequence[Wanted], n: int) -> tuple[tuple[str, str, int, int], ...]:
@@ -300,7 +248,3 @@ def _labelled(ledger: Ledger, parts: tuple[tuple[str, str, int, int], ...]) -> b
                 return False
             at, run = run.stop, next(runs, None)
     return True
-
-
-def _groups(items: Iterable[tuple[str, str, T]]) -> list[tuple[tuple[str, str], list[T]]]:
-    return [(name, [item for _, _, item in group]) for name, group in groupby(items, key=lambda i: (i[0], i[1]))]

@@ -117,8 +117,8 @@ def test_splices_are_near_a_cold_start_and_the_repair_is_one(driver: Driver) -> 
         before, chunks = tuple(chunks), edited(chance, chunks, number)
         if number == 2 and driver.backend.info.n_swa:  # only what is warmed can be cut short
             with pytest.raises(Aborted):
-                driver.splice("walk", tuple(chunks), 64, lambda: True)
-        assert driver.splice("walk", tuple(chunks), 64).splices >= 1
+                driver.splice("walk", tuple(chunks), 64, abort=lambda: True)
+        assert driver.splice("walk", tuple(chunks), 64, 16 * (number % 2)).splices >= 1
         assert driver.backend.last_position(trunk.seq) == len(trunk.ledger) - 1
         assert trunk.ledger.exact_upto() < len(trunk.ledger)
     truth = driver.tokens(f"{VALUES[number]}\n")

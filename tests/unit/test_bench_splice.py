@@ -60,7 +60,8 @@ def text_of(prompt: Prompt) -> str:
 
 
 def facts(repo: Path, n: int, *arms: Arm, rewarms: tuple[int, ...] = (8,)) -> Report:
-    return run_bench(BenchOptions(repo=repo, steps=0, facts=n, arms=arms, rewarms=rewarms, milestones=()), load, silent)
+    options = BenchOptions(repo=repo, steps=0, facts=n, arms=arms, rewarms=rewarms, behinds=(0,), milestones=())
+    return run_bench(options, load, silent)
 
 
 def test_a_folded_body_reads_like_a_recomputed_one(editing: Editing) -> None:
@@ -94,6 +95,16 @@ def test_each_way_tells_what_it_evaluated(repo: Path) -> None:
     assert report.to_json()["facts"][0]["spent"]["both"]["splices"] == row.spent["both"].splices
 
 
+def test_what_stands_behind_a_change_is_read_again(repo: Path) -> None:
+    """As much as is asked for, each way for itself; one alone is the arm."""
+    options = BenchOptions(repo=repo, steps=0, facts=2, arms=(Arm.SPLICE,), behinds=(0, 4), milestones=())
+    (row,) = run_bench(options, load, silent).facts
+    assert list(row.spent) == ["recompute", "stale", "splice +0", "splice +4"]
+    assert row.spent["splice +4"].inserted == row.spent["splice +0"].inserted + 2 * 4
+    (row,) = run_bench(replace(options, behinds=(4,)), load, silent).facts
+    assert list(row.spent) == ["recompute", "stale", "splice"]
+
+
 def test_a_model_whose_cells_cannot_be_moved_is_measured_without(repo: Path) -> None:
     """The other arms are, and the report says what is missing."""
 
@@ -124,7 +135,7 @@ def test_an_abort_between_two_splices_leaves_a_good_trunk(driver: Driver) -> Non
         return asked[0] > 2  # two for the first splice's window
 
     with pytest.raises(Aborted):
-        driver.splice("a", after, 4, abort)
+        driver.splice("a", after, 4, abort=abort)
     rest = driver.splice("a", after, 4)
     assert rest.splices == 1
     assert driver.bring("a", (*after, Segment(Region.HOLE, "typed")), exact=False) == len("typed")

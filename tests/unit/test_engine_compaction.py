@@ -13,7 +13,7 @@ from gemma_lsp.backends.fake import BOS, FakeBackend
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Cancel, Finished, Generate, Warm
 from gemma_lsp.engine.snapshots import SnapshotStore
-from gemma_lsp.kv.splice import LEAST
+from gemma_lsp.kv.splice import BEHIND, LEAST
 from tests.unit.test_engine_core import WAIT, Asker
 
 CHUNKS = [f"b:def number_{n}(): return {n:>04} # some more\n" for n in range(20)]
@@ -69,7 +69,7 @@ def test_a_change_costs_itself_and_is_read_exactly_later(asker: Asker, backend: 
     tried(backend)
     moved = warm(asker, "2", CHANGED)
     assert not moved.cost.exact
-    assert moved.cost.evaluated <= len("something") + 16
+    assert moved.cost.evaluated <= len("something") + 16 + BEHIND
     asker.ask(Generate(id="3", workspace="w", prompt=asker.refs(*CHANGED, "r:say:")))
     answer = asker.final("3")
     assert isinstance(answer, Finished)

@@ -131,6 +131,30 @@ def test_a_long_insertion_goes_in_pieces() -> None:
     assert trunk.ledger.most_shifts == 3
 
 
+@pytest.mark.parametrize(
+    ("wanted_now", "behind", "read"),
+    [
+        ("b:aaaa b:bXbbb b:cccc b:dddd", 3, [(5, "Xbbb")]),
+        ("b:aaaa b:bXbbb b:cccc b:dddd", 6, [(5, "Xbbbccc")]),  # across a segment's end
+        ("b:aaaa b:bXbbb b:cccc b:dYddd", 3, [(5, "Xbbb"), (14, "Ydd")]),  # one token at least is moved
+        ("b:aXaaa b:bbbb b:cYccc b:dddd", 7, [(1, "Xaaabbbb"), (10, "Ycccddd")]),
+        ("b:aXaaa b:bbbb b:cYccc b:dddd", 8, [(1, "XaaabbbbcYcccddd")]),  # they meet: one splice
+        ("b:bbbb b:cccc b:dddd", 2, [(0, "bbb")]),  # only a deletion
+    ],
+)
+def test_what_stands_right_behind_a_change_is_read_again(
+    wanted_now: str, behind: int, read: list[tuple[int, str]]
+) -> None:
+    """It speaks of the old text more than what is further away; tokens and names are as they were."""
+    backend, trunk = held("b:aaaa b:bbbb b:cccc b:dddd")
+    decided = decide(trunk, wanted_now, Budget(behind=behind))
+    assert decided
+    assert [(s.start, "".join(map(chr, s.tokens))) for s in decided.splices] == read
+    assert carry_out(backend, trunk, decided) == sum(len(text) for _, text in read)
+    assert shown(backend) == "".join(chr(t) for w in wanted(wanted_now) for t in w.tokens)
+    assert list(dict.fromkeys(run.key for run in trunk.ledger.runs)) == [w.key for w in wanted(wanted_now)]
+
+
 def test_the_budget_says_when_to_repair_instead() -> None:
     """Too many spliced tokens, or cells that were moved too often: no plan."""
     backend, trunk = held("b:aaaa b:bbbb b:cccc")
@@ -259,15 +283,22 @@ def test_a_relabel_cuts_what_was_one_run() -> None:
 TEXTS = st.lists(st.text("abcxyz", min_size=1, max_size=9), min_size=1, max_size=6)
 
 
-@given(before=TEXTS, after=TEXTS, n_swa=st.sampled_from([0, 5]), rewarm=st.integers(0, 6), piece=st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@given(
+    before=TEXTS,
+    after=TEXTS,
+    n_swa=st.sampled_from([0, 5]),
+    rewarm=st.integers(0, 6),
+    piece=st.integers(1, 5),
+    behind=st.integers(0, 6),
+)
+@settings(max_examples=200, deadline=None)
 def test_a_plan_leads_to_what_is_wanted_at_the_predicted_cost(
-    before: list[str], after: list[str], n_swa: int, rewarm: int, piece: int
+    before: list[str], after: list[str], n_swa: int, rewarm: int, piece: int, behind: int
 ) -> None:
     """For any two prompts: kept and inserted are the wanted head up to the last kept cell, and no more is evaluated."""
     old, new = (" ".join(f"b:{text}" for text in texts) for texts in (before, after))
     backend, trunk = held(old, n_swa)
-    decided = plan_splices(trunk.ledger, wanted(new), CAN, Budget(piece=piece), rewarm)
+    decided = plan_splices(trunk.ledger, wanted(new), CAN, Budget(piece=piece, behind=behind), rewarm)
     if decided is None:
         return
     assert all(s.tokens and len(s.tokens) <= piece for s in decided.splices)
@@ -293,14 +324,22 @@ class SplicesToo(LedgerEqualsBackend):
         extra=st.sampled_from(["", "aXaa", "dYdddd", "eeeeZeee"]),
         errata=st.sampled_from(["", "AA", "lmmr"]),
         rewarm=st.integers(0, 7),
+        behind=st.sampled_from([0, 0, 1, 3]),
         cut=st.sampled_from([None, None, 0, 1, 2]),
         failure=st.sampled_from([None, None, None, DecodeFailed("refused"), NoSlot("full"), ShiftFailed("half-way")]),
     )
     def splice(
-        self, body: tuple[str, ...], extra: str, errata: str, rewarm: int, cut: int | None, failure: Exception | None
+        self,
+        body: tuple[str, ...],
+        extra: str,
+        errata: str,
+        rewarm: int,
+        behind: int,
+        cut: int | None,
+        failure: Exception | None,
     ) -> None:
         names = [*(f"b:{b}" for b in dict.fromkeys((*body, extra)) if b), *([f"e:{errata}"] if errata else [])]
-        decided = plan_splices(self.trunk.ledger, wanted(" ".join(names)), CAN, Budget(piece=3), rewarm)
+        decided = plan_splices(self.trunk.ledger, wanted(" ".join(names)), CAN, Budget(piece=3, behind=behind), rewarm)
         if decided is None:
             return
         self.last = []

@@ -23,6 +23,7 @@ from gemma_lsp.bench.replay.ways import ways_for
 from gemma_lsp.bench.session import Load, LoadOptions, Say, session, tokens_of
 from gemma_lsp.engine.backend import Backend, tail_room
 from gemma_lsp.engine.messages import ModelInfo
+from gemma_lsp.kv.splice import BEHIND
 
 NO_FACTS = "facts: no function stands in full in the first part of the prompt; raise --n-ctx"
 MIN_CTX = 512  # of a model of which only the vocabulary is used
@@ -36,6 +37,7 @@ class BenchOptions:
     """What is replayed. `steps` 0 leaves the replay out, `facts` 0 the facts; `rev` "" takes the last commits.
 
     `rewarms`: tokens that a splice reads before its place, where the window is lost; each is measured.
+    `behinds`: tokens that it reads again behind its place; each is measured with each.
     `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
     `against`: llama-server or its folder, which is given the file `model`; it is asked at the same moments.
     """
@@ -52,6 +54,7 @@ class BenchOptions:
     facts: int = 0
     milestones: tuple[int, ...] = MILESTONES
     rewarms: tuple[int, ...] = (64,)
+    behinds: tuple[int, ...] = (BEHIND,)
     seed: int = 0
 
 
@@ -140,7 +143,10 @@ def _facts(options: BenchOptions, history: History, report: Report | None, load:
         able = driver.backend.can.shift
         arms = options.arms if able else [arm for arm in options.arms if arm not in FOLDED]
         todo = FactsOptions(
-            n=options.facts, ways=ways_for(arms, options.rewarms), milestones=options.milestones, seed=options.seed
+            n=options.facts,
+            ways=ways_for(arms, options.rewarms, options.behinds),
+            milestones=options.milestones,
+            seed=options.seed,
         )
         facts = run_facts(driver, lambda: _editing(history, model, driver.backend), todo, say)
     finally:

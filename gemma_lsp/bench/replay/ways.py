@@ -19,12 +19,16 @@ TRUNK = "facts"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An arm with its choices. `fold_every`: edits between two folds, 0: never; `rewarm`: tokens read for a window."""
+    """An arm with its choices. `fold_every`: edits between two folds, 0: never.
+
+    Tokens read again at a splice: `rewarm` before it, for its window, and `behind` it.
+    """
 
     label: str
     arm: Arm
     fold_every: int = 0
     rewarm: int = 0
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +50,30 @@ class Spent:
         return self.read + self.inserted + self.warmed
 
 
-def ways_for(arms: Sequence[Arm], rewarms: Sequence[int]) -> tuple[Way, ...]:
+def ways_for(arms: Sequence[Arm], rewarms: Sequence[int], behinds: Sequence[int]) -> tuple[Way, ...]:
     """The ways to measure, those first that the others are compared with."""
     found = [Way(Arm.RECOMPUTE, Arm.RECOMPUTE), Way(Arm.STALE, Arm.STALE)]
     if Arm.ERRATA in arms:
         found.append(Way(Arm.ERRATA, Arm.ERRATA))
     if Arm.SPLICE in arms:
-        found += [Way(f"splice {n}" if len(rewarms) > 1 else Arm.SPLICE, Arm.SPLICE, 1, n) for n in rewarms]
+        found += [
+            Way(_label(rewarm, behind, rewarms, behinds), Arm.SPLICE, 1, rewarm, behind)
+            for rewarm in rewarms
+            for behind in behinds
+        ]
     if Arm.BOTH in arms:
-        found.append(Way(Arm.BOTH, Arm.BOTH, FOLD_EVERY, sorted(rewarms)[len(rewarms) // 2]))
+        found.append(Way(Arm.BOTH, Arm.BOTH, FOLD_EVERY, _middle(rewarms), _middle(behinds)))
     return tuple(found)
+
+
+def _label(rewarm: int, behind: int, rewarms: Sequence[int], behinds: Sequence[int]) -> str:
+    """What tells one splicing way from the others."""
+    before = f" {rewarm}" if len(rewarms) > 1 else ""
+    return f"{Arm.SPLICE}{before}" + (f" +{behind}" if len(behinds) > 1 else "")
+
+
+def _middle(values: Sequence[int]) -> int:
+    return sorted(values)[len(values) // 2]
 
 
 class Keeper:
@@ -71,7 +89,9 @@ class Keeper:
         self._edits += 1
         if self._way.fold_every and self._edits % self._way.fold_every == 0:
             self._editing.fold()
-            self._spliced += self._driver.splice(TRUNK, self._editing.resident.whole, self._way.rewarm)
+            self._spliced += self._driver.splice(
+                TRUNK, self._editing.resident.whole, self._way.rewarm, self._way.behind
+            )
 
     def head(self, tail: Prompt) -> Prompt:
         """What is asked from now; it is made resident, with the first question behind it."""

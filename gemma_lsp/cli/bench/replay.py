@@ -36,6 +36,7 @@ def replay_command(
     rewarm: Annotated[
         str, typer.Option(metavar="N,N", help="Of the arms splice and both: tokens read again for a lost window.")
     ] = "64",
+    behind: Annotated[str, typer.Option(metavar="N,N", help="Of the same: tokens behind a change read again.")] = "32",
     trace: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, help="Play a recorded editing session instead.")
     ] = None,
@@ -66,6 +67,7 @@ def replay_command(
         facts=facts,
         milestones=numbers(ask_after, "--ask-after"),
         rewarms=numbers(rewarm, "--rewarm"),
+        behinds=numbers(behind, "--behind"),
     )
     err = console.stderr()
     if trace is not None:
