@@ -222,6 +222,8 @@ TEST = "def test_age():\n    assert age(1) == 2\n"
         ("def test_age():\n    assert age(Unknown()) == 1\n", None, "", "`Unknown` is not defined"),
         ("def test_age():\n    assert 1 == 1\n", None, "", "does not use `age`"),
         (f"{TEST}async def test_more():\n    assert age(1) == 2\n", None, "", "without a plugin"),
+        ("def test_age(client):\n    assert age(client) == 1\n", None, "", "`client` is a parameter of a test"),
+        (f"{TEST}class TestAge:\n    def test_a(self, a):\n        assert age(a)\n", None, "", "`a` is a parameter"),
         (
             "def test_age():\n    assert age(YEAR)\n\n\nYEAR = 1\n",
             f"{IMPORT}YEAR = 2\n",
@@ -236,6 +238,27 @@ async def test_what_is_not_taken(answer: str, tests: str | None, others: str, co
     """What could not run, or would test something else."""
     with pytest.raises(EditError, match=complaint):
         await written(answer, tests=tests, others=others)
+
+
+@pytest.mark.parametrize(
+    ("answer", "others"),
+    [
+        ("def test_age(tmp_path):\n    assert age(tmp_path)\n", ""),
+        ("def test_age(day=1):\n    assert age(day)\n", ""),
+        ("def test_age(db):\n    assert age(db)\n", "import pytest\n\n@pytest.fixture()\ndef db():\n    return 1\n"),
+        ("def test_age(db):\n    assert age(db)\n", "@pytest.fixture(name='db')\ndef _db():\n    return 1\n"),
+        ("def test_age(mocker):\n    assert age(mocker)\n", "def test_y(a, mocker):\n    pass\n"),
+        (f"{TEST}@pytest.mark.parametrize('a, b', [(1, 2)])\ndef test_b(a, b):\n    assert age(a) == b\n", ""),
+        (
+            f"{TEST}@pytest.mark.parametrize(['a'], [(1,)])\nclass TestA:\n    def test_b(self, a):\n        age(a)\n",
+            "",
+        ),
+        (f"{TEST}from x import given\n\n\n@given(1)\ndef test_b(a):\n    assert age(a)\n", ""),
+    ],
+)
+async def test_what_pytest_hands_to_tests(answer: str, others: str) -> None:
+    """Its own fixtures, those of the workspace, what is taken elsewhere, and what a decorator says."""
+    assert await written(answer, others=others)
 
 
 async def test_a_file_that_imports_it_already() -> None:

@@ -12,6 +12,7 @@ from gemma_lsp.features.actions.action import Action, Answer
 from gemma_lsp.features.actions.carrying import Carried, Piece, Place, carried, pieces_of, top_bindings
 from gemma_lsp.features.actions.edits import Unusable
 from gemma_lsp.features.actions.facts import is_test_file
+from gemma_lsp.features.actions.fixtures import unknown_fixture
 from gemma_lsp.features.actions.imports import Binding, import_edit, import_lines
 from gemma_lsp.features.actions.places import module_of, path_of_tests
 from gemma_lsp.features.actions.request import ExplainRequest, evidence_for
@@ -134,6 +135,8 @@ def _check(taken: Carried, tests: Collection[Piece], tested: _Tested) -> None:
         raise Unusable(f"it does not use `{bound}`")
     if tested.awaited and not _AWAITS.search(code):
         raise Unusable(f"`{name}` is a coroutine function, to be called with asyncio.run")
+    if unknown := unknown_fixture([piece.node for piece in taken.pieces], tested.place.index):
+        raise Unusable(f"`{unknown}` is a parameter of a test, and there is no such fixture")
     files = tested.place.index.files
     if any(_is_coroutine(piece.node) for piece in tests) and not any(
         "async def test" in parsed.text.content for path, parsed in files.items() if is_test_file(path)
