@@ -1,9 +1,10 @@
-"""Work that a person may stop. Event loop only."""
+"""Work that a person may stop, and waiting for one of several things. Event loop only."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -15,3 +16,13 @@ async def unless_stopped(task: asyncio.Task[T]) -> T | None:
     finally:
         task.cancel()
     return None if task.cancelled() else task.result()
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Waits until one of them is over; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -13,7 +13,7 @@ from gemma_lsp.app.indexing import Indexing
 from gemma_lsp.app.laying import budget, fold, lay_out
 from gemma_lsp.app.ports import Host
 from gemma_lsp.app.reading import read
-from gemma_lsp.app.tasks import unless_stopped
+from gemma_lsp.app.tasks import first_of, unless_stopped
 from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
 from gemma_lsp.base.errors import EngineUnavailable, ModelError
@@ -43,7 +43,8 @@ class Warming(Worker):
         self._idle_s, self._retry_s = idle_s, RETRY_S
         self._touched = self._due_since = 0.0
         self._doubtful = False  # an answer was given as if the prompt were not resident
-        self._hurried = asyncio.Event()  # nothing is waited for any more
+        self._hurried = asyncio.Event()  # a failure is not waited out any more
+        self._pressed = asyncio.Event()  # what is due is due at once
         self._due, self._patient, self._exactly = True, False, False
         self._repair: asyncio.TimerHandle | None = None  # while the prompt is resident, but not exactly
         self._known: dict[str, int] = {}
@@ -59,6 +60,8 @@ class Warming(Worker):
         """Look whether the prompt has become stale, or can be read at last. Files that change by themselves may never
         be quiet: they are waited for once.
         """
+        if self._ws.phase is Phase.LAYING_OUT:
+            return  # what is resident now is about to be replaced
         if self._due:
             if self._ws.phase is Phase.FAILED and self._engine.model is not None:
                 self.wake()
@@ -83,6 +86,7 @@ class Warming(Worker):
     def lay_out(self) -> None:
         """The prompt is to be laid out anew at once: the settings or the engine are others."""
         self._due, self._patient = True, False
+        self._pressed.set()
         self.wake()
 
     def engine_lost(self) -> None:
@@ -117,9 +121,11 @@ class Warming(Worker):
             await self._indexing.ready.wait()
         if self._patient:
             await self._quiet()
-        exactly, self._due, self._patient, self._exactly = self._exactly, False, False, False
+        patient, exactly = self._patient, self._exactly
+        self._due = self._patient = self._exactly = False
+        self._pressed.clear()
         self._forget_repair()
-        await self._lay_out(client, model)
+        await self._lay_out(client, model, patient=patient)
         await self._warm(client, moves=ws.settings.engine.splices and not exactly)
         self._retry_s = RETRY_S
 
@@ -138,23 +144,28 @@ class Warming(Worker):
 
     async def _fold(self) -> None:
         """Puts what was told back into the body, where the engine can do that without reading all that is behind it."""
-        if not self._foldable:
-            return
-        await self._quiet()
-        ws, resident = self._ws, self._ws.resident
-        if self._due or resident is None or not self._foldable:
-            return
-        client, _ = await self._engine.ready()
-        layout = await fold(resident, client.count, self._known)
-        made = Resident.start(layout, resident.index, resident.frame) if layout else None
-        if made is None or (await client.reach(ws.key, made.whole)).exact:
-            self._refused = resident.moved
-            self.look()  # it may be so much that it is to be laid out anew
-            return
-        self._forget_repair()
-        ws.start_resident(made.layout, made.index, made.frame)
-        self._told = frozenset()
-        await self._warm(client, moves=True)
+        ws = self._ws
+        if self._foldable and not self._due:
+            self._due_since = asyncio.get_running_loop().time()  # what changes on disk comes in several batches
+        while self._foldable and not self._due:
+            await self._quiet()
+            resident = ws.resident
+            if self._due or resident is None or not self._foldable:
+                return
+            client, _ = await self._engine.ready()
+            layout = await fold(resident, client.count, self._known)
+            made = Resident.start(layout, resident.index, resident.frame) if layout else None
+            if made is None or (await client.reach(ws.key, made.whole)).exact:
+                self._refused, since = resident.moved, self._due_since
+                self.look()  # it may be so much that it is to be laid out anew
+                self._due_since = since  # it was quiet for long enough already
+                return
+            if self._is_quiet:  # else somebody has come back while it was planned
+                self._forget_repair()
+                ws.start_resident(made.layout, made.index, made.frame)
+                self._told, self._refused = frozenset(), 0
+                await self._warm(client, moves=True)
+                return
 
     def _untold(self) -> bool:
         """Whether much was changed since the last reading that no answer has read either, as far as is known here."""
@@ -210,19 +221,21 @@ class Warming(Worker):
         self.wake()
 
     @property
-    def _quiet_from(self) -> float:
-        return max(self._touched, self._due_since) + self._idle_s
+    def _loud_for(self) -> float:
+        """Seconds that are left until nobody has typed for a while."""
+        return max(self._touched, self._due_since) + self._idle_s - asyncio.get_running_loop().time()
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._loud_for <= 0 and self._ws.unasked.is_set()
 
     async def _quiet(self) -> None:
-        """Waits until nobody has typed for a while and no answer is under way."""
-        loop = asyncio.get_running_loop()
-        while (
-            left := max(self._touched, self._due_since) + self._idle_s - loop.time()
-        ) > 0 or not self._ws.unasked.is_set():
-            await asyncio.sleep(max(0.0, left))
-            await self._ws.unasked.wait()
+        """Waits until nobody has typed for a while and no answer is under way, or something is due at once."""
+        while not (self._is_quiet or self._pressed.is_set()):
+            left = self._loud_for
+            await first_of(asyncio.sleep(left) if left > 0 else self._ws.unasked.wait(), self._pressed.wait())
 
-    async def _lay_out(self, client: EngineClient, model: ModelInfo) -> None:
+    async def _lay_out(self, client: EngineClient, model: ModelInfo, *, patient: bool) -> None:
         ws = self._ws
         ws.phase, index = Phase.LAYING_OUT, ws.index
         frame = frame_for(model, ws.name)
@@ -237,6 +250,8 @@ class Warming(Worker):
         layout = await lay_out(index, options, client.count, self._known)
         used = {segment.key for segment in layout.segments}
         self._known = {key: n for key, n in self._known.items() if key in used}
+        if patient:  # an answer may have begun meanwhile, whose requests share the head of before
+            await first_of(ws.unasked.wait(), self._pressed.wait())
         ws.start_resident(layout, index, frame)
         self._told, self._refused = frozenset(), 0
         self._host.state_changed()
@@ -254,3 +269,4 @@ class Warming(Worker):
             self._repair = asyncio.get_running_loop().call_later(self._idle_s, self._repair_later)
         self._host.answered("warm", finished.cost, finished.reason)
         self._host.state_changed()
+        self.look()  # what has changed meanwhile is told or folded, too

@@ -373,6 +373,25 @@ async def test_changes_too_many_to_wait_for_are_read_when_it_is_quiet(shop: Path
     await app.close()
 
 
+async def test_changes_that_came_while_the_repository_was_read_are_read_after_it(shop: Path) -> None:
+    """Nobody has to touch a key for it."""
+    write_files(shop, {f"shop/more{n}.py": f"def more{n}(weight):\n" + "    weight += 1\n" * 400 for n in range(6)})
+    engine = Reader()
+    engine.go.clear()
+    app = App(factory(engine), Silence(), idle_s=0.0)
+    app.add_folder(shop, "shop")
+    await app.start()
+    (workspace,) = app.workspaces
+    await until(lambda: bool(engine.read))
+    (shop / "shop/new.py").write_text("def new(weight):\n" + "    weight -= 2\n" * 110)
+    app.files_changed([shop / "shop/new.py"])
+    await until(lambda: "weight -= 2" in "".join(s.visible for s in _resident(workspace).head()))
+    engine.go.set()
+    await until(lambda: bool(engine.asked))
+    assert len(engine.read) == 1
+    await app.close()
+
+
 def _resident(workspace: Workspace) -> Resident:
     assert workspace.resident is not None
     return workspace.resident

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Cost
 from gemma_lsp.prompt import resident as resident_module
+from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.workspace.mirror import RawChange
 from tests.support.apps import UTF32, Recorder, until
 from tests.support.sessions import factory, write_files
@@ -98,6 +101,16 @@ def edit(app: App, path: str, text: str, version: int = 2) -> Workspace:
     return workspace
 
 
+def again(app: App, path: str, text: str, number: int) -> None:
+    """One more file is changed, and left: it becomes an erratum."""
+    (workspace,) = app.workspaces
+    assert workspace.root
+    file, other = workspace.root / path, workspace.root / "part_20.py"
+    app.open(file.as_uri(), file, "python", 1, PARTS[path])
+    app.change(file.as_uri(), 2, [RawChange(None, text)], UTF32)
+    app.change(other.as_uri(), 2 + number, [RawChange(None, PARTS["part_20.py"] + "\n" * (1 + number))], UTF32)
+
+
 def shown(workspace: Workspace) -> str:
     assert workspace.resident
     return "".join(segment.visible for segment in workspace.resident.head())
@@ -155,3 +168,70 @@ async def test_what_cannot_be_folded_and_is_much_is_laid_out_anew(app: App, host
     assert asked
     assert workspace.resident
     assert workspace.resident.errata == ()
+
+
+async def test_a_fold_that_was_refused_once_makes_no_later_one_rarer(
+    app: App, backend: FakeBackend, host: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was told then stands in the body now, so the next change is a new one."""
+    monkeypatch.setattr(warming_module, "REPAIR_AFTER", 10_000)
+    real, refused = LocalClient.reach, [0]
+
+    async def reach(self: LocalClient, workspace: str, prompt: Any) -> Cost:
+        refused[0] += 1
+        return Cost(exact=True) if refused[0] == 1 else await real(self, workspace, prompt)
+
+    monkeypatch.setattr(LocalClient, "reach", reach)
+    monkeypatch.setattr(Resident, "stale", False)
+    workspace = edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", MORE + "    return"))
+    await until(lambda: refused[0] == 1)
+    before = len(host.read)
+    again(app, "part_04.py", PARTS["part_04.py"].replace("    return", MORE + "    return"), 1)
+    await until(lambda: len(host.read) == before + 1 and workspace.phase is Phase.READY)
+    again(app, "part_05.py", PARTS["part_05.py"].replace("    return", MORE + "    return"), 2)
+    await until(lambda: len(host.read) == before + 2 and workspace.phase is Phase.READY)
+    assert not host.read[-1].exact
+    assert refused[0] == 3
+
+
+async def test_a_fold_waits_for_an_answer_that_began_while_it_was_planned(
+    app: App, host: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests share one head, which the fold would take away between them."""
+    real, answer = LocalClient.reach, contextlib.ExitStack()
+    (workspace,) = app.workspaces
+
+    async def reach(self: LocalClient, key: str, prompt: Any) -> Cost:
+        cost = await real(self, key, prompt)
+        if not asked:
+            answer.enter_context(workspace.asking())
+        asked.append(prompt)
+        return cost
+
+    asked: list[object] = []
+    monkeypatch.setattr(LocalClient, "reach", reach)
+    before = len(host.read)
+    edit(app, "part_03.py", PARTS["part_03.py"].replace("    return", MORE + "    return"))
+    resident = workspace.resident
+    await until(lambda: bool(asked))
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    assert workspace.resident is resident
+    answer.close()
+    await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
+    assert not host.read[before].exact
+
+
+async def test_what_changes_on_disk_is_waited_for_before_it_is_folded(app: App, asked: list[object]) -> None:
+    """A checkout comes in several batches, and nobody types meanwhile."""
+    (workspace,) = app.workspaces
+    assert workspace.root
+    (member,) = app._members.values()
+    member.warming._idle_s = 3600
+    changed = workspace.root / "part_03.py"
+    changed.write_text(PARTS["part_03.py"].replace("    return", MORE + "    return"))
+    app.files_changed([changed])
+    await until(lambda: workspace.resident is not None and workspace.resident.foldable)
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    assert not asked

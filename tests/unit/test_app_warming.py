@@ -13,14 +13,16 @@ from gemma_lsp.app import App, Silence
 from gemma_lsp.app.workspace import Phase, Workspace
 from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelTooLarge
+from gemma_lsp.config.load import Strength, client_source
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Progress
 from gemma_lsp.generate.answers import gather
+from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Region, Segment
-from tests.support.apps import Recorder, open_in, retype, until
+from tests.support.apps import Recorder, open_in, retype, running, until
 from tests.support.scripted import ScriptedEngine
 from tests.support.sessions import factory, write_files
 
@@ -186,3 +188,69 @@ async def test_what_another_folder_took_the_place_of_is_read_again(shop: Path, t
     await asyncio.sleep(0.05)
     assert workspace.resident is before
     await app.close()
+
+
+STALE = "".join(f"def rate{n}(weight):\n    return weight * {n} + {n * n}\n\n\n" for n in range(80))
+
+
+class Counting(ScriptedEngine):
+    """Counts when the test lets it, and remembers how often it read."""
+
+    def __init__(self) -> None:
+        super().__init__("x")
+        self.go, self.counting = asyncio.Event(), asyncio.Event()
+        self.go.set()
+        self.reads = 0
+
+    async def count(self, segments: Any) -> list[int]:
+        self.counting.set()
+        await self.go.wait()
+        return await super().count(segments)
+
+    async def warm(
+        self, workspace: str, prompt: Any, on_progress: Callable[[Progress], None], *, moves: bool = False
+    ) -> Any:
+        self.reads += 1
+        return await super().warm(workspace, prompt, on_progress, moves=moves)
+
+
+async def test_what_is_due_at_once_does_not_wait_until_nobody_types(shop: Path) -> None:
+    """A new layout was waiting for a pause when other settings came."""
+    engine = Counting()
+    app, workspace, _ = await running(shop, engine, idle_s=3600)
+    (shop / "shop/rates.py").write_text(STALE)
+    app.files_changed([shop / "shop/rates.py"])
+    await until(lambda: workspace.resident is not None and workspace.resident.stale)
+    await asyncio.sleep(0.01)
+    with workspace.asking():
+        await app.configure([client_source(Strength.INITIALIZATION_OPTIONS, {"index": {"budget_tokens": 3000}})])
+        await until(lambda: _budget(workspace) <= 3000 and workspace.phase is Phase.READY)
+    await app.close()
+
+
+async def test_a_new_layout_waits_for_an_answer_that_began_while_it_was_planned(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests share one head, which the layout would take away between them."""
+    monkeypatch.setattr(Resident, "foldable", False)
+    engine = Counting()
+    app, workspace, _ = await running(shop, engine, idle_s=0.0)
+    engine.go.clear()
+    engine.counting.clear()
+    (shop / "shop/rates.py").write_text(STALE)
+    app.files_changed([shop / "shop/rates.py"])
+    await engine.counting.wait()
+    with workspace.asking():
+        layout = workspace.resident and workspace.resident.layout
+        engine.go.set()
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert workspace.resident
+        assert workspace.resident.layout is layout
+    await until(lambda: engine.reads == 2 and workspace.phase is Phase.READY)
+    await app.close()
+
+
+def _budget(workspace: Workspace) -> int:
+    assert workspace.resident is not None
+    return workspace.resident.layout.budget
