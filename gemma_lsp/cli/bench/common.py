@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +17,40 @@ ModelFile = Annotated[str, typer.Option("--model", metavar="FILE", help="A GGUF 
 Sample = Annotated[int, typer.Option("--sample", min=0, help="So many of the tasks, drawn at random; 0: all.")]
 Seed = Annotated[int, typer.Option("--seed", help="Which ones are drawn.")]
 Together = Annotated[int, typer.Option("--together", min=1, max=32, help="Answers made at a time, in one batch.")]
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Looked at before anything is measured, which may take hours. Raises `typer.BadParameter`."""
+    if path is not None:
+        folder = path.absolute().parent
+        if path.is_dir() or not folder.is_dir():
+            wrong = f"{path} is a folder" if path.is_dir() else f"there is no folder {folder}"
+            raise typer.BadParameter(f"{wrong}; name a file in one that is there")
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise typer.BadParameter(f"{path} may not be written; name another file")
+    return path
+
+
+def _drawable(path: Path | None) -> Path | None:
+    from gemma_lsp.bench.plotting import INSTALL
+
+    if path is not None and find_spec("matplotlib") is None:
+        raise typer.BadParameter(f"a plot needs matplotlib; run {INSTALL}, or leave --plot out")
+    return _writable(path)
+
+
 JsonKept = Annotated[
-    Path | None, typer.Option("--json", metavar="OUT", help="Everything; what is there already is not measured again.")
+    Path | None,
+    typer.Option(
+        "--json", metavar="OUT", callback=_writable, help="Everything; what is there already is not measured again."
+    ),
 ]
-JsonReport = Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Everything that was measured.")]
-Picture = Annotated[Path | None, typer.Option("--plot", metavar="OUT.svg", help="A picture; needs matplotlib.")]
+JsonReport = Annotated[
+    Path | None, typer.Option("--json", metavar="OUT", callback=_writable, help="Everything that was measured.")
+]
+Picture = Annotated[
+    Path | None, typer.Option("--plot", metavar="OUT.svg", callback=_drawable, help="A picture; needs matplotlib.")
+]
 
 
 def loader_for(model: str, repo: Path) -> Load:
