@@ -111,6 +111,26 @@ async def test_the_unit_is_that_of_the_place(unit: str, given: str) -> None:
     assert await edited("fix-bug", code, answer) == code.replace("$0 + 1", "")
 
 
+@pytest.mark.parametrize(
+    ("before", "lines", "answer", "after"),
+    [
+        ("", "if a:\n  if b:\n    x = 1", "if a:\n    if b:\n        x = 2", "if a:\n  if b:\n    x = 2"),
+        ("if a:\n  ", "x = 1\n  y = 2", "if x:\n  y = 3", "if x:\n    y = 3"),
+        ("T = '''\n", "one\n  two\n'''", "one\n  2\n'''", "one\n  2\n'''"),
+        ("if a:\n\t", "if b:\n\t\tx = 1", "if b:\n    x = 2", "if b:\n\t\tx = 2"),
+        ("if a:\n\t", "x = 1", "if b:\n  x = 2", "if b:\n\t\tx = 2"),
+    ],
+)
+async def test_selected_lines_keep_their_unit(before: str, lines: str, answer: str, after: str) -> None:
+    """Where they show none, and no tabs are in the file, the answer's is taken as it is."""
+    case = Case(name="", source="", files={PATH: f"{before}{lines}\n"}, options={"explain.thinking_tokens": "0"})
+    ctx = context_for(case, ScriptedEngine(f"{answer}\n{FENCE}", model=scripted_model("chat")))
+    action, span = edit_action("fix-bug"), Span(len(before), len(before) + len(lines))
+    assert action is not None
+    proposal = await run_action(ctx, action, ExplainRequest(path=PATH, span=span), lambda text: None)
+    assert proposal.after.content == f"{before}{after}\n"
+
+
 async def test_new_strings_are_taken_as_they_are_written() -> None:
     """A body that is written for the first time, in a method."""
     code = "class A:\n    def f(self, day):\n        raise NotImplementedError$0\n"

@@ -52,14 +52,18 @@ def space_of(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
+def step_of(lines: Sequence[str]) -> str:
+    """The least that a statement has before it in code that begins at the margin; "" where all are there."""
+    return min((space for n in _statements(lines) if (space := space_of(lines[n]))), key=len, default="")
+
+
 def _in_steps(lines: Sequence[str], unit: str) -> list[str]:
     """Lines of which the first is at the margin, with as many units before each statement as it has of its own.
 
     What a statement goes on with on further lines moves along. As they are where they follow no unit.
     """
-    starts = _statements(lines)
-    given = min((space for n in starts if (space := space_of(lines[n]))), key=len, default="")
-    if not given or given == unit:
+    starts, given = _statements(lines), step_of(lines)
+    if not unit or not given or given == unit:
         return list(lines)
     if any(len(space_of(lines[n])) % len(given) or space_of(lines[n]).strip(given[0]) for n in starts):
         return list(lines)

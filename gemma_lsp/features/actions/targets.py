@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gemma_lsp.base.errors import EditError
 from gemma_lsp.features.actions.definitions import decorators, is_overload, known_names, parameters, stands_apart
 from gemma_lsp.features.actions.edits import Lines, Unusable
-from gemma_lsp.features.actions.indenting import indented, parsed_answer, space_of
+from gemma_lsp.features.actions.indenting import indented, parsed_answer, space_of, step_of
 from gemma_lsp.features.actions.keeping import left_behind, says_less, signature_lines, with_comments
 from gemma_lsp.features.actions.strings import documented_lines, string_lines
 from gemma_lsp.features.actions.surroundings import definition_at
@@ -50,14 +50,12 @@ class Target:
 
     @property
     def unit(self) -> str:
-        """What one step more is indented by."""
-        symbol, text = self.symbol, self.parsed.text
-        if symbol is not None and stands_apart(self.parsed, symbol):
-            body = text.line(text.position(symbol.body.start).line)
-            if step := space_of(body).removeprefix(self.indent):
-                return step
-        tabs = "\n\t" in text.content and "\n    " not in text.content
-        return "\t" if tabs else " " * indent_unit(self.parsed)
+        """What one step more is indented by; "" where that is not known."""
+        content = self.parsed.text.content
+        if step := step_of([line.removeprefix(self.indent) for line in self.selection.lines]):
+            return step
+        tabs = "\n\t" in content and "\n    " not in content
+        return "\t" if tabs else " " * indent_unit(self.parsed) if self.symbol is not None else ""
 
     @property
     def selection(self) -> Selection:
