@@ -6,6 +6,7 @@ that other completion tools settled on, to be tuned by the completion bench. Any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from gemma_lsp.syntax.lexical import lexical_state
 _CLOSERS = ")]}"
 _REPEATED_LINES = 3
 _COMPARED_LINES = 3  # of the suffix, at least two; edits allowed: one, or a twentieth of the text
+_VALUE = re.compile(r"""\s*(?:\[\]|\{\}|\(\)|""|''|\.\.\.)[),]*""")
+_AWAITS_VALUE = re.compile(r"(?:[=(\[{,:]|\b(?:return|yield|or|and|else|in|not))\s*\Z")
 _LEAST_OVERLAP = 4  # letters that must agree before they count as said twice
 
 
@@ -179,10 +182,11 @@ def no_mixed_indentation(text: str, around: Around) -> str | Dropped:
 
 
 def not_trivial(text: str, around: Around) -> str | Dropped:
-    """Drops what says nothing: white space, or punctuation, but for a line of closing brackets that is missing."""
+    """Drops what says nothing: white space, or punctuation that is neither an empty value nor a missing last line."""
     if not text.strip():
         return Dropped("empty")
-    return text if _says_something(text) or _completes(text, around) else Dropped("trivial")
+    says = _says_something(text) or _is_value(text, around) or _completes(text, around)
+    return text if says else Dropped("trivial")
 
 
 def still_parses(text: str, around: Around) -> str | Dropped:
@@ -211,6 +215,14 @@ ALL: tuple[Filter, ...] = (
     not_trivial,
     still_parses,
 )
+
+
+def _is_value(text: str, around: Around) -> bool:
+    """Whether it is a value without a letter, such as an empty list, where the code before asks for a value."""
+    if not _VALUE.fullmatch(text) or not _AWAITS_VALUE.search(around.line_before):
+        return False
+    state = lexical_state(around.before, len(around.before))
+    return not state.in_string and not state.in_comment
 
 
 def _completes(text: str, around: Around) -> bool:
