@@ -10,8 +10,18 @@ import builtins
 import sys
 from collections.abc import Iterator
 
+from gemma_lsp.generate.library import is_of_library
+
 MAX_CHARS = 60_000  # takes up to 100 ms, so not on a thread that somebody waits for
-_KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__", "__package__", "__spec__", "__path__"}
+_KNOWN = frozenset(dir(builtins)) | {
+    "__file__",
+    "__name__",
+    "__doc__",
+    "__package__",
+    "__spec__",
+    "__path__",
+    "__class__",
+}
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -63,9 +73,15 @@ def _missing(function: Function, line: int, known: set[str]) -> Iterator[ast.Nam
 
 
 def _set(function: Function, name: ast.Name) -> str:
-    """How a statement begins that sets a name: a module of the library is imported."""
-    owners = {node.value for node in ast.walk(function) if isinstance(node, ast.Attribute)}
-    return f"import {name.id}" if name in owners and name.id in sys.stdlib_module_names else name.id
+    """How a statement begins that sets a name: a module of the library is imported, if it has what is used of it."""
+    owned = [node for node in ast.walk(function) if isinstance(node, ast.Attribute)]
+    owners = {node.value for node in owned}
+    if name not in owners or name.id not in sys.stdlib_module_names:
+        return name.id
+    used = {node.attr for node in owned if isinstance(node.value, ast.Name) and node.value.id == name.id}
+    loaded = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == name.id]
+    is_module = all(n in owners for n in loaded) and all(is_of_library(name.id, attribute) for attribute in used)
+    return f"import {name.id}" if is_module else name.id
 
 
 def _names(function: Function) -> Iterator[ast.Name]:
@@ -73,6 +89,9 @@ def _names(function: Function) -> Iterator[ast.Name]:
     for node in _own_nodes(function):
         if isinstance(node, ast.Name):
             yield node
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            target = node.target  # read before it is set
+            yield ast.Name(id=target.id, ctx=ast.Load(), lineno=target.lineno, col_offset=target.col_offset)
         else:
             yield from (_stored(name, node) for name in _bound_by(node))
 
@@ -87,6 +106,8 @@ def _own_nodes(function: Function) -> Iterator[ast.AST]:
             names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
             own = {n.id for n in names if isinstance(n.ctx, ast.Store)}
             waiting += [n for n in names if n.id not in own]
+        elif isinstance(node, ast.AnnAssign):  # inside a function nobody evaluates its annotation
+            waiting += [part for part in (node.value, node.target) if part is not None]
         elif not isinstance(node, _SCOPES):
             waiting += ast.iter_child_nodes(node)
 
