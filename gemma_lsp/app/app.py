@@ -18,7 +18,7 @@ from gemma_lsp.app.places import deepest_root, loose_path
 from gemma_lsp.app.ports import EngineFactory, Host
 from gemma_lsp.app.warming import IDLE_S
 from gemma_lsp.app.workspace import Place, Workspace
-from gemma_lsp.base.errors import EngineUnavailable
+from gemma_lsp.base.errors import EngineUnavailable, PromptTooLong
 from gemma_lsp.config.load import Loaded, Problem, Source, merge, new_problems, repository_source
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.features.context import FeatureContext, Memory
@@ -187,21 +187,36 @@ class App:
         member = self._members.get(workspace.root)
         return member.context() if member is not None else None
 
-    async def answer(self, workspace: Workspace, ask: Callable[[FeatureContext], Awaitable[T]]) -> T:
-        """What `ask` answers, waiting for the model. Raises `ModelError` or `EngineError`; may be cancelled."""
+    async def answer(
+        self, workspace: Workspace, ask: Callable[[FeatureContext], Awaitable[T]], *, insists: bool = True
+    ) -> T:
+        """What `ask` answers, waiting for the model. Raises `ModelError` or `EngineError`; may be cancelled.
+
+        Where what was told since the last layout leaves no room for it, it is asked again on a new layout, unless
+        nobody `insists`.
+        """
         try:
             await self.engine.ready()
             self._look(workspace)
-            ctx = self.context(workspace)
-            if ctx is None:
-                raise EngineUnavailable("the workspace or the engine was closed meanwhile")
-            with workspace.asking():
-                return await ask(ctx)
+            try:
+                return await self._asked(workspace, ask)
+            except PromptTooLong:
+                member = self._members.get(workspace.root)
+                if not insists or member is None or not await member.warming.make_room():
+                    raise
+            return await self._asked(workspace, ask)
         except EngineUnavailable:
             self.engine_lost()
             raise
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _asked(self, workspace: Workspace, ask: Callable[[FeatureContext], Awaitable[T]]) -> T:
+        ctx = self.context(workspace)
+        if ctx is None:
+            raise EngineUnavailable("the workspace or the engine was closed meanwhile")
+        with workspace.asking():
+            return await ask(ctx)
 
     def _engine_lost(self) -> None:
         for member in self._members.values():

@@ -8,7 +8,7 @@ from functools import partial
 from gemma_lsp.app.threads import in_thread
 from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.prompt.folding import folded
-from gemma_lsp.prompt.layout import Layout, LayoutOptions, estimate, plan_layout
+from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, Layout, LayoutOptions, estimate, plan_layout
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Segment
 from gemma_lsp.syntax.index import Index
@@ -16,6 +16,7 @@ from gemma_lsp.syntax.index import Index
 ROUNDS = 4  # the plan settles after two or three; a file that is still guessed then is off by a few tokens
 BATCH = 512  # segments counted at a time, so that a completion's own count never waits long
 MIN_BODY = 256
+LEFT_TOKENS = 2048  # of the context for hole, request and answer; where less is left a new layout is due; guessed
 
 AsyncCount = Callable[[Sequence[Segment]], Awaitable[list[int]]]
 
@@ -24,6 +25,14 @@ def budget(model: ModelInfo, wanted: int) -> int:
     """Tokens for the body: what the settings want, as far as the context holds it."""
     room = max(MIN_BODY, model.n_ctx - model.n_tail)
     return min(wanted, room) if wanted else room
+
+
+def crowded(resident: Resident, model: ModelInfo) -> bool:
+    """Whether what was told leaves too little of the context beside the body, masked or not."""
+    if not resident.errata:
+        return False
+    told = sum(len(e.segment.text) for e in resident.errata) / BYTES_PER_TOKEN
+    return resident.layout.n_tokens + told > model.n_ctx - min(LEFT_TOKENS, model.n_tail // 2)
 
 
 async def lay_out(index: Index, options: LayoutOptions, count: AsyncCount, known: dict[str, int]) -> Layout:

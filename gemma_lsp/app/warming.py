@@ -10,7 +10,7 @@ import contextlib
 
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
-from gemma_lsp.app.laying import budget, fold, lay_out
+from gemma_lsp.app.laying import budget, crowded, fold, lay_out
 from gemma_lsp.app.ports import Host
 from gemma_lsp.app.reading import read
 from gemma_lsp.app.tasks import first_of, unless_stopped
@@ -18,7 +18,7 @@ from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
 from gemma_lsp.base.errors import EngineUnavailable, ModelError
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
-from gemma_lsp.engine.messages import ModelInfo, Priority
+from gemma_lsp.engine.messages import Finished, ModelInfo, Priority
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN, LayoutOptions
 from gemma_lsp.prompt.resident import Resident
@@ -45,6 +45,8 @@ class Warming(Worker):
         self._doubtful = False  # an answer was given as if the prompt were not resident
         self._hurried = asyncio.Event()  # a failure is not waited out any more
         self._pressed = asyncio.Event()  # what is due is due at once
+        self._laid_out = asyncio.Event()  # what is resident is another, or will not be
+        self._reading: asyncio.Task[Finished] | None = None
         self._due, self._patient, self._exactly = True, False, False
         self._repair: asyncio.TimerHandle | None = None  # while the prompt is resident, but not exactly
         self._known: dict[str, int] = {}
@@ -65,7 +67,7 @@ class Warming(Worker):
         if self._due:
             if self._ws.phase is Phase.FAILED and self._engine.model is not None:
                 self.wake()
-        elif self._ws.resident is not None and self._ws.resident.stale and not self._foldable:
+        elif self._outdated and not self._foldable:
             self._due = self._patient = True
             self._due_since = asyncio.get_running_loop().time()
             self.wake()
@@ -82,12 +84,26 @@ class Warming(Worker):
         """Stops and waits for it."""
         self._forget_repair()
         await super().stop()
+        self._laid_out.set()
 
     def lay_out(self) -> None:
         """The prompt is to be laid out anew at once: the settings or the engine are others."""
         self._due, self._patient = True, False
         self._pressed.set()
         self.wake()
+
+    async def make_room(self) -> bool:
+        """Lays out at once what was told, because it leaves a request no room; whether there is a new layout now."""
+        before = self._ws.resident
+        if before is None or not before.errata:
+            return False
+        self._laid_out.clear()
+        self._hurried.set()
+        self.lay_out()
+        if self._reading is not None:
+            self._reading.cancel()  # of a layout that is about to be replaced
+        await self._laid_out.wait()
+        return self._ws.resident is not None and self._ws.resident.layout is not before.layout
 
     def engine_lost(self) -> None:
         """The engine is gone, and with it what it has read. The next one may have another context."""
@@ -134,6 +150,12 @@ class Warming(Worker):
         client, _ = await self._engine.ready()
         held = (await client.status()).resident.get(self._ws.key, 0)
         return held >= LOST_SHARE * self._ws.warmed_tokens
+
+    @property
+    def _outdated(self) -> bool:
+        """Whether a new layout should be made when nobody waits."""
+        resident, model = self._ws.resident, self._engine.model
+        return resident is not None and (resident.stale or (model is not None and crowded(resident, model)))
 
     @property
     def _foldable(self) -> bool:
@@ -206,6 +228,7 @@ class Warming(Worker):
     def _failed(self, message: str) -> None:
         self._ws.phase, self._ws.error = Phase.FAILED, message
         self._due = True
+        self._laid_out.set()
         self._host.warn(message)
 
     async def _after_failure(self, error: Exception) -> None:
@@ -253,15 +276,24 @@ class Warming(Worker):
         if patient:  # an answer may have begun meanwhile, whose requests share the head of before
             await first_of(ws.unasked.wait(), self._pressed.wait())
         ws.start_resident(layout, index, frame)
+        if not self._pressed.is_set():  # else it is made once more at once
+            self._laid_out.set()
         self._told, self._refused = frozenset(), 0
         self._host.state_changed()
 
     async def _warm(self, client: EngineClient, *, moves: bool) -> None:
         ws = self._ws
+        if self._pressed.is_set():
+            return  # it would be of a layout that is about to be replaced
         ws.phase = Phase.WARMING
-        finished = await unless_stopped(asyncio.create_task(read(ws, client, self._host, self.name, moves=moves)))
+        self._reading = asyncio.create_task(read(ws, client, self._host, self.name, moves=moves))
+        try:
+            finished = await unless_stopped(self._reading)
+        finally:
+            self._reading = None
         if finished is None:
-            ws.phase = Phase.PAUSED  # the person stopped it; answers still come
+            if not self._pressed.is_set():
+                ws.phase = Phase.PAUSED  # the person stopped it; answers still come
             return
         ws.warmed_tokens = finished.cost.prompt or ws.warmed_tokens
         ws.phase = Phase.READY

@@ -152,7 +152,9 @@ class Reviews:
         if not self._may_review(place.workspace):
             return []
         try:
-            found = await session.app.answer(place.workspace, lambda ctx: self._review(ctx, place.path, ask=ask))
+            found = await session.app.answer(
+                place.workspace, lambda ctx: self._review(ctx, place.path, ask=ask), insists=False
+            )
         except GemmaLspError:
             return []
         if found.cost.generated:
