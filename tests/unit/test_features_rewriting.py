@@ -205,6 +205,16 @@ async def test_one_of_several_of_the_same_name(action: str, code: str, answer: s
     assert await edited(action, code, answer) == code.replace(*wanted)
 
 
+@pytest.mark.parametrize(
+    "raised", ["NotImplementedError(\n        f'{a} (not yet)'\n    )$0  # soon", "NotImplementedError$0"]
+)
+async def test_what_is_not_implemented_is_implemented(raised: str) -> None:
+    """However many lines it takes to say so."""
+    assert await edited("implement", f"def f(a):\n    raise {raised}\n", "def f(a):\n    return a\n") == (
+        "def f(a):\n    return a\n"
+    )
+
+
 async def test_the_function_behind_its_overloads_is_implemented() -> None:
     """They say nothing themselves, and that is no complaint."""
     code = HALF.replace("return$0 x / 3", "raise NotImplementedError$0")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 
 _STUB = re.compile(r"(?:pass|\.\.\.|raise\s+NotImplementedError\b.*|#.*)?")
+_RAISES = re.compile(r"raise\s+NotImplementedError\s*\((?:[^()]|\([^()]*\))*\)")  # over several lines
 _OVERLOAD = re.compile(r"@(?:\w+\.)*overload\s*(?:#.*)?")
 
 
@@ -25,7 +26,7 @@ class Parameter:
 def is_stub(parsed: ParsedFile, symbol: Symbol) -> bool:
     """Whether a function's body says nothing yet."""
     start = symbol.docstring.end if symbol.docstring is not None else symbol.body.start
-    body = parsed.text.content[start : symbol.body.end]
+    body = _RAISES.sub("pass", parsed.text.content[start : symbol.body.end])
     return bool(len(symbol.body)) and all(_STUB.fullmatch(line.strip()) for line in body.split("\n"))
 
 
