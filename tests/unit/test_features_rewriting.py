@@ -206,11 +206,11 @@ async def test_one_of_several_of_the_same_name(action: str, code: str, answer: s
 
 
 @pytest.mark.parametrize(
-    "raised", ["NotImplementedError(\n        f'{a} (not yet)'\n    )$0  # soon", "NotImplementedError$0"]
+    "body", ["raise NotImplementedError(\n        f'{a} (not yet)'\n    )$0  # soon", "pass$0  # soon"]
 )
-async def test_what_is_not_implemented_is_implemented(raised: str) -> None:
-    """However many lines it takes to say so."""
-    assert await edited("implement", f"def f(a):\n    raise {raised}\n", "def f(a):\n    return a\n") == (
+async def test_what_says_nothing_yet_is_implemented(body: str) -> None:
+    """However many lines it takes for that, and whatever is promised behind it."""
+    assert await edited("implement", f"def f(a):\n    {body}\n", "def f(a):\n    return a\n") == (
         "def f(a):\n    return a\n"
     )
 

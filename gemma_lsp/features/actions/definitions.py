@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 
-_STUB = re.compile(r"(?:pass|\.\.\.|raise\s+NotImplementedError\b.*|#.*)?")
+_STUB = re.compile(r"(?:pass|\.\.\.|raise\s+NotImplementedError\b.*)?\s*(?:#.*)?")
 _RAISES = re.compile(r"raise\s+NotImplementedError\s*\((?:[^()]|\([^()]*\))*\)")  # over several lines
 _OVERLOAD = re.compile(r"@(?:\w+\.)*overload\s*(?:#.*)?")
 
