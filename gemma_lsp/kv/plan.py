@@ -112,14 +112,28 @@ def plan(ledger: Ledger, wanted: Sequence[Wanted], can: Capabilities, policy: Po
     total = sum(len(w.tokens) for w in wanted)
     if total == 0:
         raise ValueError("nothing is wanted")
-    best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can, policy.logits, exact=True)
+    exact = best = _settle(ledger, wanted, _match(ledger, wanted, exact=True), can, policy.logits, exact=True)
     if can.hide and can.trim and not policy.exact_only:
         masked = _settle(ledger, wanted, _match(ledger, wanted, exact=False), can, policy.logits, exact=False)
         if _price(ledger, wanted, best) > _price(ledger, wanted, masked) + policy.slack:
             best = masked
     if 0 < policy.cells < best.length + _left(wanted, best):
-        best = _Path(0, Ranges(), 0, 0)  # what is masked leaves no room
+        best = _with_room(ledger, wanted, [exact] if best is exact else [exact, best], can, policy)
     return _as_plan(ledger, wanted, best)
+
+
+def _with_room(
+    ledger: Ledger, wanted: Sequence[Wanted], paths: Sequence[_Path], can: Capabilities, policy: Policy
+) -> _Path:
+    """The cheapest of these paths, or of their beginnings before something masked, that leaves room for what is wanted;
+    where none does, nothing is kept. The first path is the exact one.
+    """
+    found: list[_Path] = []
+    for path, exact in zip(paths, (True, False), strict=False):
+        cuts = [path] + [_back(ledger, wanted, path, path.length - start) for start, _ in path.hidden]
+        settled = (_settle(ledger, wanted, cut, can, policy.logits, exact=exact) for cut in cuts)
+        found += [cut for cut in settled if cut.length + _left(wanted, cut) <= policy.cells]
+    return min(found, key=lambda path: _left(wanted, path), default=_Path(0, Ranges(), 0, 0))
 
 
 def _match(ledger: Ledger, wanted: Sequence[Wanted], *, exact: bool) -> _Path:

@@ -119,10 +119,22 @@ def test_a_short_rest_is_recomputed_exactly() -> None:
 
 
 def test_what_is_masked_must_leave_room() -> None:
-    """Where masked cells and the new tokens do not fit together, everything is read anew."""
+    """Where masked cells and the new tokens do not fit together, everything behind them is read anew."""
     _, trunk = held("b:aaaa b:bbbb b:cccc r:xy")
     decided = decide(trunk, "b:aaaa b:cccc e:BBBBB r:xy", policy=Policy(slack=0, cells=16))
-    assert (decided.ops, decided.evaluate) == ((Clear(),), 15)
+    assert (decided.ops, decided.evaluate) == ((Rewind(4),), 11)
+    decided = decide(trunk, "b:cccc e:BBBBB r:xy", policy=Policy(slack=0, cells=16))
+    assert (decided.ops, decided.evaluate) == ((Clear(),), 11)
+
+
+def test_where_what_is_masked_leaves_no_room_the_body_stays() -> None:
+    """Errata that are no longer told are let go, and those behind them are read again; not the repository."""
+    body = "b:aaaaaaaaaaaaaaaaaaaa b:cccccccccc"
+    _, trunk = held(f"{body} e:MMMMM e:NNNNNN r:q")
+    decided = decide(trunk, f"{body} e:NNNNNN r:xy", policy=Policy(slack=0, cells=41))
+    assert (decided.evaluate, decided.hidden) == (8, 0)
+    decided = decide(trunk, f"{body} e:NNNNNN r:xy", policy=Policy(slack=0, cells=43))
+    assert (decided.evaluate, decided.hidden) == (2, 5)
 
 
 def test_without_the_capability_nothing_is_hidden() -> None:
@@ -248,17 +260,19 @@ class LedgerEqualsBackend(RuleBasedStateMachine):
         errata=st.lists(st.sampled_from(["AA", "BBB", "lmmr", "l..r"]), max_size=2, unique_by=lambda e: e[0]),
         request=st.text("xyz", min_size=1, max_size=14),
         slack=st.sampled_from([0, 4, 100]),
+        cells=st.sampled_from([0, 0, 12, 16, 24, 32]),
         failure=st.sampled_from([None, None, None, Aborted("cut"), DecodeFailed("refused")]),
     )
     def ask(
-        self, body: tuple[str, ...], errata: list[str], request: str, slack: int, failure: Exception | None
+        self, body: tuple[str, ...], errata: list[str], request: str, slack: int, cells: int, failure: Exception | None
     ) -> None:
         text = " ".join([*(f"b:{b}" for b in body if b), *(f"e:{e}" for e in errata), f"r:{request}"])
         parts = wanted(text)
-        decided = plan(self.trunk.ledger, parts, self.backend.can, Policy(slack=slack))
+        decided = plan(self.trunk.ledger, parts, self.backend.can, Policy(slack=slack, cells=cells))
         total = sum(len(w.tokens) for w in parts)
         assert decided.reused + decided.evaluate == total
         assert decided.evaluate >= 1
+        assert not cells or decided.length == 0 or decided.length + decided.evaluate <= cells
         if failure:
             self.backend.fail_next = [failure]
         try:
