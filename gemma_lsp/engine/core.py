@@ -277,7 +277,8 @@ class Engine:
         """Asked by the backend inside a batch: is this batch no longer what should be computed?"""
         if run.abandoned or run.overdue or self._closed:
             return True
-        return min((r.priority for r in list(self._runs)), default=run.priority) < run.priority
+        # For one that only looks no batch is given up.
+        return min((r.priority for r in list(self._runs) if not r.dry), default=run.priority) < run.priority
 
     def _fail(self, run: Run, error: Exception) -> None:
         with self._wake:

@@ -109,7 +109,12 @@ class Run:
 
     @property
     def priority(self) -> int:
-        """Lower goes first. Cells that are being moved hold up everything but completions: in between nothing fits."""
+        """Lower goes first. Cells that are being moved hold up everything but completions: in between nothing fits.
+
+        Who only looks waits for no reading.
+        """
+        if self.dry:
+            return Priority.ACTION
         return min(self.request.priority, Priority.ACTION) if self.moves.pending else self.request.priority
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gemma_lsp.engine import audience
+from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.audience import Audience, Listener
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import (
@@ -32,6 +33,7 @@ from gemma_lsp.engine.process import serve
 from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.spec import Address
 from gemma_lsp.engine.texts import TextGone, TokenStore
+from gemma_lsp.prompt.segments import Region, Segment
 from tests.unit.test_engine_core import WAIT, Asker, Gate, generate
 
 BODY = "b:" + "x" * 300
@@ -310,3 +312,27 @@ def test_whoever_joins_in_the_middle_hears_everything_once(monkeypatch: pytest.M
         shared.finish("stop", Cost(), 1.0)
         whole = "".join(f"{n}," for n in range(30))
         assert heard == {"a": whole, "b": whole}
+
+
+# -- asking what it would take -------------------------------------------------------------------------------------
+
+
+async def test_who_asks_what_it_would_take_does_not_wait_for_anothers_reading() -> None:
+    """It computes nothing; the other folder's repository may take minutes."""
+    backend = Gate(n_ctx=4096, n_trunks=2)
+    engine = Engine(lambda progress: backend)
+    engine.start()
+    client = LocalClient(engine)
+    backend.open.clear()
+    long = (Segment(Region.BODY, "x" * 2000),)
+    reading = asyncio.create_task(client.warm("other", long, lambda progress: None))
+    assert await asyncio.to_thread(backend.entered.wait, WAIT)
+    asking = asyncio.create_task(client.reach("w", (Segment(Region.BODY, "y" * 20),)))
+    while (await client.status()).queued < 2:
+        await asyncio.sleep(0.001)
+    backend.evaluated = 0
+    backend.open.set()
+    assert (await asking).evaluated == 21
+    assert backend.evaluated < 1500
+    await reading
+    await client.close()
