@@ -255,6 +255,22 @@ def test_what_would_keep_one_waiting_is_answered_from_the_file_alone(
     assert "came from the file alone" in " ".join(verdict(run_bench(options, load, silent)))
 
 
+def test_what_was_told_is_folded_as_the_server_does_it(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is new is read when nobody waits then, and no answer is told of it again."""
+    for name, value in (("STALE_TOKENS", 0), ("FOLD_SHARE", 0.0), ("STALE_SHARE", 0.0)):
+        monkeypatch.setattr(f"gemma_lsp.prompt.resident.{name}", value)
+    monkeypatch.setattr("gemma_lsp.kv.splice.LEAST", 8)
+
+    def movable(options: LoadOptions) -> ScoringFake:
+        return load(replace(options, shifts=True))
+
+    options = BenchOptions(repo=repo, arms=(Arm.EARLY,), counting=True, n_ctx=4096)
+    anew, folded = (run_bench(replace(options, fold=fold), movable, silent).costs for fold in (False, True))
+    assert [row.label for row in folded] == [row.label for row in anew]
+    assert 0 < sum(row.idle for row in folded) < sum(row.idle for row in anew) / 2
+    assert [row.errata for row in folded] == [row.errata for row in anew]
+
+
 def test_an_order_by_path_is_an_arm_of_its_own(repo: Path) -> None:
     """It starts from its own order, is exact, and pays for what stands behind a change there."""
     arms = (Arm.RECOMPUTE, Arm.PATH_ORDER)

@@ -25,7 +25,7 @@ class Moment:
     """One question and what led to it. `changed`: tokens that the commit inserted.
 
     `laid_out`: the old layout's prompt no longer fitted, so that a new one stands in front of the question.
-    `idle`: the new layout that is read after the answer, when nobody waits; () if the layout stays.
+    `idle`: the new or folded layout that is read after the answer, when nobody waits; () if the layout stays.
     """
 
     question: Question
@@ -45,8 +45,8 @@ class Script:
     left_out: tuple[str, ...]
 
 
-def script_of(editing: Editing, commits: tuple[Commit, ...]) -> Script:
-    """Applies every hunk in turn and asks after each commit."""
+def script_of(editing: Editing, commits: tuple[Commit, ...], fold: bool = False) -> Script:
+    """Applies every hunk in turn and asks after each commit. `fold`: then what was told is folded into the body."""
     starts = dict.fromkeys(Arm, editing.resident.whole) | {Arm.PATH_ORDER: editing.head(Arm.PATH_ORDER)}
     moments: list[Moment] = []
     left_out: list[str] = []
@@ -55,7 +55,7 @@ def script_of(editing: Editing, commits: tuple[Commit, ...]) -> Script:
             editing.edit(hunk.path, hunk.text, hunk.span.start)
         name = f"{commit.sha[:9]} {commit.title}"
         asked = next((h for h in reversed(commit.hunks) if h.text is not None), None)
-        moment = _moment(editing, commit, asked, name) if asked else None
+        moment = _moment(editing, commit, asked, name, fold) if asked else None
         if moment:
             moments.append(moment)
         else:
@@ -63,7 +63,7 @@ def script_of(editing: Editing, commits: tuple[Commit, ...]) -> Script:
     return Script(starts=starts, moments=tuple(moments), left_out=tuple(left_out))
 
 
-def _moment(editing: Editing, commit: Commit, asked: Hunk, name: str) -> Moment | None:
+def _moment(editing: Editing, commit: Commit, asked: Hunk, name: str, fold: bool) -> Moment | None:
     question, laid_out = _question(editing, asked, name), False
     if not editing.fits(question, ROOM):
         editing.lay_out()
@@ -72,7 +72,9 @@ def _moment(editing: Editing, commit: Commit, asked: Hunk, name: str) -> Moment 
             return None
     errata = editing.count.total(tuple(e.segment for e in editing.resident.errata))
     due = laid_out  # the answer did not wait for what the hole stands for in the new layout
-    if editing.resident.stale:
+    if fold and editing.resident.foldable and editing.fold():
+        due = True
+    elif editing.resident.stale:
         editing.lay_out()
         due = True
     inserted = tuple(Segment(Region.BODY, hunk.inserted) for hunk in commit.hunks)

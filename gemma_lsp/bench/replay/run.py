@@ -38,6 +38,7 @@ class BenchOptions:
 
     `rewarms`: tokens that a splice reads before its place, where the window is lost; each is measured.
     `behinds`: tokens that it reads again behind its place; each is measured with each.
+    `fold`: what was told goes back into the body when nobody waits, as the server does it on plain attention.
     `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
     `against`: llama-server or its folder, which is given the file `model`; it is asked at the same moments.
     """
@@ -48,6 +49,7 @@ class BenchOptions:
     n_ctx: int = 8192
     arms: tuple[Arm, ...] = COMPARED
     fidelity: bool = True
+    fold: bool = False
     counting: bool = False
     against: Path | None = None
     model: str = ""
@@ -77,7 +79,7 @@ async def _costs(options: BenchOptions, history: History, load: Load, say: Say) 
     starts: list[Start] = []
     rows: list[CostRow] = []
     async with session(_backend(options, load)) as running:
-        script = script_of(running.editing(history), history.commits)
+        script = script_of(running.editing(history), history.commits, options.fold)
         if Arm.EARLY in options.arms:  # the server finds it out, too, once something is resident
             await asyncio.to_thread(running.backend.try_shifts)
         for arm in (a for a in options.arms if a not in FOLDED):

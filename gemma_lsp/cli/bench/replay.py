@@ -29,6 +29,9 @@ def replay_command(
     arms: Annotated[str, typer.Option(help="With commas; splice, both: of --facts.")] = "errata,recompute,stale",
     fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
     count_only: Annotated[bool, typer.Option("--count-only", help="Tokens in seconds; no times, no fidelity.")] = False,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="With the arm early: as the server does it with models of plain attention.")
+    ] = False,
     facts: Annotated[int, typer.Option(min=0, help="Insert so many facts, and ask for each of them.")] = 0,
     ask_after: Annotated[
         str, typer.Option("--ask-after", metavar="N,N", help="When all --facts so far are asked for.")
@@ -62,6 +65,7 @@ def replay_command(
         arms=arms_of(arms),
         fidelity=fidelity,
         counting=count_only,
+        fold=fold,
         against=against,
         model=str(find(settings_for(repo), model).path) if against else "",
         facts=facts,
