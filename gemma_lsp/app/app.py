@@ -196,27 +196,27 @@ class App:
         nobody `insists`.
         """
         try:
-            await self.engine.ready()
-            self._look(workspace)
-            try:
-                return await self._asked(workspace, ask)
-            except PromptTooLong:
-                member = self._members.get(workspace.root)
-                if not insists or member is None or not await member.warming.make_room():
-                    raise
             return await self._asked(workspace, ask)
-        except EngineUnavailable:
-            self.engine_lost()
-            raise
+        except PromptTooLong:
+            member = self._members.get(workspace.root)
+            if not insists or member is None or not await member.warming.make_room():
+                raise
+        return await self._asked(workspace, ask)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
     async def _asked(self, workspace: Workspace, ask: Callable[[FeatureContext], Awaitable[T]]) -> T:
-        ctx = self.context(workspace)
-        if ctx is None:
-            raise EngineUnavailable("the workspace or the engine was closed meanwhile")
-        with workspace.asking():
-            return await ask(ctx)
+        try:
+            await self.engine.ready()
+            self._look(workspace)
+            ctx = self.context(workspace)
+            if ctx is not None:
+                with workspace.asking():
+                    return await ask(ctx)
+        except EngineUnavailable:
+            self.engine_lost()
+            raise
+        raise EngineUnavailable("the workspace or the engine was closed meanwhile")
 
     def _engine_lost(self) -> None:
         for member in self._members.values():

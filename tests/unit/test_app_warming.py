@@ -12,7 +12,7 @@ import pytest
 from gemma_lsp.app import App, Silence
 from gemma_lsp.app.workspace import Phase, Workspace
 from gemma_lsp.backends.fake import FakeBackend
-from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelTooLarge
+from gemma_lsp.base.errors import DecodeFailed, EngineError, EngineUnavailable, ModelTooLarge
 from gemma_lsp.config.load import Strength, client_source
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.asking import LocalClient
@@ -248,6 +248,29 @@ async def test_a_new_layout_waits_for_an_answer_that_began_while_it_was_planned(
         assert workspace.resident
         assert workspace.resident.layout is layout
     await until(lambda: engine.reads == 2 and workspace.phase is Phase.READY)
+    await app.close()
+
+
+async def test_a_folder_that_was_closed_costs_the_others_nothing(shop: Path, tmp_path: Path) -> None:
+    """An answer about it came too late; the engine is well."""
+    engine = Counting()
+    app, workspace, _ = await running(shop, engine)
+    other = write_files(tmp_path / "other", {"os.py": "import sys\n"})
+    app.add_folder(other, "other")
+    await until(lambda: all(w.phase is Phase.READY for w in app.workspaces))
+    closed = next(w for w in app.workspaces if w is not workspace)
+    await app.remove_folder(other)
+    before = engine.reads
+
+    async def ask(ctx: object) -> None:
+        """Is not asked."""
+
+    with pytest.raises(EngineUnavailable):
+        await app.answer(closed, ask)
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    assert (engine.reads, workspace.phase) == (before, Phase.READY)
+    assert workspace.warmed_tokens > 0
     await app.close()
 
 
