@@ -19,7 +19,8 @@ from gemma_lsp.engine.moves import Moves
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.spent import Spent
 from gemma_lsp.engine.trunk import Trunk
-from gemma_lsp.kv.plan import HIDEABLE, Plan, Policy, Wanted, plan
+from gemma_lsp.engine.wanting import batch_of, ends_of, healed
+from gemma_lsp.kv.plan import Plan, Policy, Wanted, plan
 
 
 class Run:
@@ -36,7 +37,7 @@ class Run:
         self.request = request
         self._heal = b""
         if isinstance(request, Generate) and request.heal:
-            wanted, self._heal = _healed(wanted, backend)
+            wanted, self._heal = healed(wanted, backend)
         self.wanted = self._now = wanted
         self.spent = Spent()
         self.abandoned = ""  # why it must stop: cancelled, superseded
@@ -54,9 +55,8 @@ class Run:
         guesses = isinstance(request, Generate) and request.guess and _is_plain(request.sampling)
         self._speculation = speculation if guesses else None
         self._streak = 0  # guesses that came true since the last wrong one
-        self._rate: list[tuple[float, int]] = []
         self._n_prompt = sum(len(w.tokens) for w in wanted)
-        self._body_tokens, self._head_tokens = _ends_of(wanted)
+        self._body_tokens, self._head_tokens = ends_of(wanted)
 
     # -- what the loop asks ----------------------------------------------------------------------------------------
 
@@ -224,22 +224,11 @@ class Run:
         if run == len(self._now):
             self._reached_end(trunk)
             return True
-        part = self._now[run]
-        tokens = part.tokens[offset : offset + self._backend.n_slice]
-        self._batch(trunk, run, offset, tokens, abort)
+        self._batch(trunk, run, offset, abort)
         return self._at[0] == len(self._now)
 
-    def _batch(self, trunk: Trunk, run: int, offset: int, tokens: Sequence[int], abort: Callable[[], bool]) -> None:
-        """Evaluates tokens of one segment, and of the following ones as far as they fit into the same batch."""
-        parts = [(run, offset, tokens)]
-        room, nxt = self._backend.n_slice - len(tokens), run + 1
-        while room > 0 and nxt < len(self._now) and offset + len(tokens) >= len(self._now[run].tokens):
-            more = self._now[nxt].tokens[:room]
-            parts.append((nxt, 0, more))
-            room, whole = room - len(more), len(more) == len(self._now[nxt].tokens)
-            if not whole:
-                break
-            nxt += 1
+    def _batch(self, trunk: Trunk, run: int, offset: int, abort: Callable[[], bool]) -> None:
+        parts = batch_of(self._now, run, offset, self._backend.n_slice)
         flat = array("i", [t for _, _, ts in parts for t in ts])
         last_run, last_offset, last_tokens = parts[-1]
         end = last_offset + len(last_tokens) == len(self._now[last_run].tokens) and last_run == len(self._now) - 1
@@ -270,17 +259,10 @@ class Run:
         for part, _, tokens in labels:
             if part.region != "answer":
                 self.spent.by_region[part.region] = self.spent.by_region.get(part.region, 0) + len(tokens)
-        now = time.monotonic()
-        self._rate = [*self._rate[-7:], (now, n)]
+        rate = self.spent.evaluated(n)
         if isinstance(self.request, Warm):
-            self._report(now)
-
-    def _report(self, now: float) -> None:
-        done = sum(len(w.tokens) for w in self.wanted[: self._at[0]]) + self._at[1]
-        since = self._rate[0][0] if len(self._rate) > 1 else self.spent.started
-        n = sum(k for _, k in self._rate[1:]) or self._rate[-1][1]
-        rate = n / max(1e-6, now - since)
-        self._audience.tell(lambda id_: Progress(id=id_, done=done, total=self._n_prompt, tokens_per_s=rate))
+            done = sum(len(w.tokens) for w in self.wanted[: self._at[0]]) + self._at[1]
+            self._audience.tell(lambda id_: Progress(id=id_, done=done, total=self._n_prompt, tokens_per_s=rate))
 
     # -- sampling --------------------------------------------------------------------------------------------------
 
@@ -355,26 +337,6 @@ class Run:
 
     def _cost(self) -> Cost:
         return self.spent.cost(prompt=self._n_prompt, generated=len(self._answer), early=self.early)
-
-
-def _ends_of(wanted: Sequence[Wanted]) -> tuple[int, int]:
-    """Tokens up to the end of the body, and of what all requests share (the preamble's where there is no more)."""
-    total = body = head = 0
-    for part in wanted:
-        total += len(part.tokens)
-        if part.region in HIDEABLE:
-            head = total
-            body = body if part.region == "errata" else total
-    return body, head
-
-
-def _healed(wanted: list[Wanted], backend: Backend) -> tuple[list[Wanted], bytes]:
-    """The prompt without its last token, and the bytes that the answer must therefore begin with."""
-    last = wanted[-1]
-    if len(wanted) < 2 or not last.tokens or not (head := backend.piece(last.tokens[-1])):
-        return wanted, b""
-    short = [Wanted(last.key + "/healed", last.region, last.tokens[:-1])] if len(last.tokens) > 1 else []
-    return [*wanted[:-1], *short], head
 
 
 def _is_plain(sampling: Sampling) -> bool:

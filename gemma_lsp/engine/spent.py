@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from gemma_lsp.engine.messages import Cost
 
+BATCHES = 8  # of which the speed is told
+
 
 @dataclass(slots=True)
 class Spent:
@@ -23,6 +25,15 @@ class Spent:
     exact: bool = True
     guessed: int = 0
     true: int = 0
+    _batches: list[tuple[float, int]] = field(default_factory=list)
+
+    def evaluated(self, n: int) -> float:
+        """A batch of `n` tokens is done; tokens a second of the last ones."""
+        now = time.monotonic()
+        self._batches = [*self._batches[1 - BATCHES :], (now, n)]
+        since = self._batches[0][0] if len(self._batches) > 1 else self.started
+        total = sum(k for _, k in self._batches[1:]) or n
+        return total / max(1e-6, now - since)
 
     def cost(self, *, prompt: int, generated: int, early: bool) -> Cost:
         """The cost until now, of a run with so many tokens."""
