@@ -367,8 +367,22 @@ def test_what_cannot_be_tried_is_not_done_and_tried_once(tmp_path: Path, monkeyp
     monkeypatch.setattr(probe.subprocess, "run", run)
     assert not can_shift(missing, "one")
     assert tried == []
-    probe.found_file().write_text('{"two": true, "three": "yes"}')
+    probe.found_file().write_text('{"two": true, "three": false}')
     assert (can_shift(missing, "two"), can_shift(missing, "three"), tried) == (True, False, [])
     probe.found_file().write_text('["two"')
     assert not can_shift(missing, "two")
     assert len(tried) == 1
+
+
+def test_a_trial_that_did_not_come_back_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may have had other work; after some times that is the answer."""
+    monkeypatch.setattr(probe, "found_file", lambda: tmp_path / "shifts.json")
+    tried: list[object] = []
+
+    def run(command: list[str], timeout: float, **options: object) -> None:
+        tried.append(command)
+        raise probe.subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(probe.subprocess, "run", run)
+    assert not any(can_shift(LlamaOptions(path="slow.gguf", n_ctx=256), "slow") for _ in range(probe.TIMES + 2))
+    assert len(tried) == probe.TIMES

@@ -25,6 +25,7 @@ from gemma_lsp.backends.llama.model import FLASH, KV_TYPES, LlamaOptions, Vocabu
 from gemma_lsp.base.programs import own_module
 
 SECONDS = 60.0  # a slow disk; bf16 keys never came back on one machine
+TIMES = 3  # that a child may not come back until that is the answer: it may have been the machine's other work
 CELLS, FED, MOVED_BY, ASKED = 256, 48, 24, 4
 LIMIT = {"f16": 0.01, "bf16": 0.05, "q8_0": 0.02}  # nats of KL in the mean; wrong rotations are off by more than 1
 _TEXT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 3
@@ -33,12 +34,15 @@ _TEXT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\
 def can_shift(options: LlamaOptions, identity: str, *, on_gpu: bool = False) -> bool:
     """Whether moved cells are as good as they were; False too where the child does not come back."""
     known = _known()
-    if identity not in known:
-        known[identity] = _tried(json.dumps([options.path, options.kv_type, options.flash_attention, 2 * on_gpu]))
-        with contextlib.suppress(OSError):  # then it is tried again the next time
-            found_file().parent.mkdir(parents=True, exist_ok=True)
-            found_file().write_text(json.dumps(known), "utf-8")
-    return known[identity]
+    before = known.get(identity, 0)
+    if isinstance(before, bool) or before >= TIMES:
+        return before is True
+    found = _tried(json.dumps([options.path, options.kv_type, options.flash_attention, 2 * on_gpu]))
+    known[identity] = before + 1 if found is None else found
+    with contextlib.suppress(OSError):  # then it is tried again the next time
+        found_file().parent.mkdir(parents=True, exist_ok=True)
+        found_file().write_text(json.dumps(known), "utf-8")
+    return found is True
 
 
 def found_file() -> Path:
@@ -46,19 +50,23 @@ def found_file() -> Path:
     return Path(platformdirs.user_cache_dir("gemma-lsp", appauthor=False)) / "shifts.json"
 
 
-def _known() -> dict[str, bool]:
+def _known() -> dict[str, bool | int]:
+    """What was found; a number: how often the child did not come back."""
     try:
         said = json.loads(found_file().read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {str(k): v is True for k, v in said.items()} if isinstance(said, dict) else {}
+    return {str(k): v for k, v in said.items() if isinstance(v, bool | int)} if isinstance(said, dict) else {}
 
 
-def _tried(said: str) -> bool:
+def _tried(said: str) -> bool | None:
+    """None: it did not come back in time."""
     try:
         command = own_module(__name__, said)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
+        return None
+    except OSError:
         return False
     return done.returncode == 0
 
