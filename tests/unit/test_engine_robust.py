@@ -165,10 +165,8 @@ def test_an_engine_whose_thread_fails_answers_who_was_asked_for_texts(
     assert [type(event) for event in asked if not isinstance(event, NeedTexts)] == [Failed]
 
 
-def test_what_an_engine_that_stops_would_tokenise_again_is_answered(
-    engine: Engine, asker: Asker, backend: Slow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its tokens are pushed out in that moment, and its thread takes nothing any more."""
+def pushed_out(asker: Asker, backend: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long text that is being tokenised, and whose tokens will be pushed out as soon as that is done."""
     real = TokenStore.tokens
 
     def forgetful(self: TokenStore, ref: SegmentRef, texts: dict[str, str]) -> array[int]:
@@ -181,6 +179,13 @@ def test_what_an_engine_that_stops_would_tokenise_again_is_answered(
     backend.may_go.clear()
     asker.ask(Warm(id="1", workspace="w", prompt=asker.refs(BODY)))
     assert backend.tokenising.wait(WAIT)
+
+
+def test_what_an_engine_that_stops_would_tokenise_again_is_answered(
+    engine: Engine, asker: Asker, backend: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens are pushed out in that moment, and its thread takes nothing any more."""
+    pushed_out(asker, backend, monkeypatch)
     closing = threading.Thread(target=engine.close)
     closing.start()
     while not engine._admission._vocabulary._shutdown:
@@ -256,18 +261,7 @@ def test_a_request_that_nobody_wants_any_more_is_not_asked_about_again(
     asker: Asker, backend: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its tokens were pushed out while it was being tokenised; whoever cancelled it would never send its text."""
-    real = TokenStore.tokens
-
-    def forgetful(self: TokenStore, ref: SegmentRef, texts: dict[str, str]) -> array[int]:
-        found = real(self, ref, texts)
-        if len(found) >= 300:
-            raise TextGone(ref.key)
-        return found
-
-    monkeypatch.setattr(TokenStore, "tokens", forgetful)
-    backend.may_go.clear()
-    asker.ask(Warm(id="1", workspace="w", prompt=asker.refs(BODY)))
-    assert backend.tokenising.wait(WAIT)
+    pushed_out(asker, backend, monkeypatch)
     asker.texts = {}
     asker.ask(Cancel(id="1"))
     backend.may_go.set()
