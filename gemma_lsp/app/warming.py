@@ -12,8 +12,9 @@ from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
 from gemma_lsp.app.laying import budget, crowded, fold, lay_out
 from gemma_lsp.app.ports import Host
+from gemma_lsp.app.quiet import Quiet
 from gemma_lsp.app.reading import read
-from gemma_lsp.app.tasks import first_of, unless_stopped
+from gemma_lsp.app.tasks import unless_stopped
 from gemma_lsp.app.worker import Worker
 from gemma_lsp.app.workspace import NO_LAYOUT, Phase, Workspace
 from gemma_lsp.base.errors import EngineUnavailable, ModelError
@@ -40,11 +41,9 @@ class Warming(Worker):
         super().__init__()
         self.name = f"reading {workspace.name}"
         self._ws, self._indexing, self._engine, self._host = workspace, indexing, engine, host
-        self._idle_s, self._retry_s = idle_s, RETRY_S
-        self._touched = self._due_since = 0.0
+        self._quiet, self._retry_s = Quiet(workspace.unasked, idle_s), RETRY_S
         self._doubtful = False  # an answer was given as if the prompt were not resident
         self._hurried = asyncio.Event()  # a failure is not waited out any more
-        self._pressed = asyncio.Event()  # what is due is due at once
         self._laid_out = asyncio.Event()  # what is resident is another, or will not be
         self._reading: asyncio.Task[Finished] | None = None
         self._due, self._patient, self._exactly = True, False, False
@@ -55,7 +54,7 @@ class Warming(Worker):
 
     def touched(self) -> None:
         """Somebody has typed: look whether the prompt has become stale; what that asks for waits until it is quiet."""
-        self._touched = asyncio.get_running_loop().time()
+        self._quiet.touched()
         self.look()
 
     def look(self) -> None:
@@ -69,7 +68,7 @@ class Warming(Worker):
                 self.wake()
         elif self._outdated and not self._foldable:
             self._due = self._patient = True
-            self._due_since = asyncio.get_running_loop().time()
+            self._quiet.from_now()
             self.wake()
         elif self._foldable or self._untold():
             self.wake()
@@ -89,7 +88,7 @@ class Warming(Worker):
     def lay_out(self) -> None:
         """The prompt is to be laid out anew at once: the settings or the engine are others."""
         self._due, self._patient = True, False
-        self._pressed.set()
+        self._quiet.pressed.set()
         self.wake()
 
     async def make_room(self) -> bool:
@@ -136,10 +135,10 @@ class Warming(Worker):
             ws.phase = Phase.INDEXING
             await self._indexing.ready.wait()
         if self._patient:
-            await self._quiet()
+            await self._quiet.wait()
         patient, exactly = self._patient, self._exactly
         self._due = self._patient = self._exactly = False
-        self._pressed.clear()
+        self._quiet.pressed.clear()
         self._forget_repair()
         await self._lay_out(client, model, patient=patient)
         await self._warm(client, moves=ws.settings.engine.splices and not exactly)
@@ -168,9 +167,9 @@ class Warming(Worker):
         """Puts what was told back into the body, where the engine can do that without reading all that is behind it."""
         ws = self._ws
         if self._foldable and not self._due:
-            self._due_since = asyncio.get_running_loop().time()  # what changes on disk comes in several batches
+            self._quiet.from_now()  # what changes on disk comes in several batches
         while self._foldable and not self._due:
-            await self._quiet()
+            await self._quiet.wait()
             resident = ws.resident
             if self._due or resident is None or not self._foldable:
                 return
@@ -178,11 +177,11 @@ class Warming(Worker):
             layout = await fold(resident, client.count, self._known)
             made = Resident.start(layout, resident.index, resident.frame) if layout else None
             if made is None or (await client.reach(ws.key, made.whole)).exact:
-                self._refused, since = resident.moved, self._due_since
+                self._refused, since = resident.moved, self._quiet.due_since
                 self.look()  # it may be so much that it is to be laid out anew
-                self._due_since = since  # it was quiet for long enough already
+                self._quiet.due_since = since  # it was quiet for long enough already
                 return
-            if self._is_quiet:  # else somebody has come back while it was planned
+            if self._quiet.now:  # else somebody has come back while it was planned
                 self._forget_repair()
                 ws.start_resident(made.layout, made.index, made.frame)
                 self._told, self._refused = frozenset(), 0
@@ -200,7 +199,7 @@ class Warming(Worker):
     async def _tell(self) -> None:
         """Has changes read that are too many for an answer to wait for, and too few for a new layout."""
         while self._untold() and not self._due:
-            await self._quiet()
+            await self._quiet.wait()
             resident = self._ws.resident
             if resident is None or self._due:
                 return
@@ -212,10 +211,9 @@ class Warming(Worker):
 
     def _repair_later(self) -> None:
         """What was moved in the cache is read exactly when nobody has worked for a while."""
-        loop = asyncio.get_running_loop()
-        left = self._touched + REPAIR_AFTER * self._idle_s - loop.time()
+        left = self._quiet.left(REPAIR_AFTER)
         if left > 0 or not self._ws.unasked.is_set():
-            self._repair = loop.call_later(max(left, self._idle_s), self._repair_later)
+            self._repair = asyncio.get_running_loop().call_later(max(left, self._quiet.idle_s), self._repair_later)
         elif not self._due:
             self._due = self._patient = self._exactly = True
             self.wake()
@@ -243,21 +241,6 @@ class Warming(Worker):
         self._retry_s = min(RETRY_LIMIT_S, self._retry_s * 2)
         self.wake()
 
-    @property
-    def _loud_for(self) -> float:
-        """Seconds that are left until nobody has typed for a while."""
-        return max(self._touched, self._due_since) + self._idle_s - asyncio.get_running_loop().time()
-
-    @property
-    def _is_quiet(self) -> bool:
-        return self._loud_for <= 0 and self._ws.unasked.is_set()
-
-    async def _quiet(self) -> None:
-        """Waits until nobody has typed for a while and no answer is under way, or something is due at once."""
-        while not (self._is_quiet or self._pressed.is_set()):
-            left = self._loud_for
-            await first_of(asyncio.sleep(left) if left > 0 else self._ws.unasked.wait(), self._pressed.wait())
-
     async def _lay_out(self, client: EngineClient, model: ModelInfo, *, patient: bool) -> None:
         ws = self._ws
         ws.phase, index = Phase.LAYING_OUT, ws.index
@@ -274,16 +257,16 @@ class Warming(Worker):
         used = {segment.key for segment in layout.segments}
         self._known = {key: n for key, n in self._known.items() if key in used}
         if patient:  # an answer may have begun meanwhile, whose requests share the head of before
-            await first_of(ws.unasked.wait(), self._pressed.wait())
+            await self._quiet.unasked()
         ws.start_resident(layout, index, frame)
-        if not self._pressed.is_set():  # else it is made once more at once
+        if not self._quiet.pressed.is_set():  # else it is made once more at once
             self._laid_out.set()
         self._told, self._refused = frozenset(), 0
         self._host.state_changed()
 
     async def _warm(self, client: EngineClient, *, moves: bool) -> None:
         ws = self._ws
-        if self._pressed.is_set():
+        if self._quiet.pressed.is_set():
             return  # it would be of a layout that is about to be replaced
         ws.phase = Phase.WARMING
         self._reading = asyncio.create_task(read(ws, client, self._host, self.name, moves=moves))
@@ -292,13 +275,13 @@ class Warming(Worker):
         finally:
             self._reading = None
         if finished is None:
-            if not self._pressed.is_set():
+            if not self._quiet.pressed.is_set():
                 ws.phase = Phase.PAUSED  # the person stopped it; answers still come
             return
         ws.warmed_tokens = finished.cost.prompt or ws.warmed_tokens
         ws.phase = Phase.READY
         if not finished.cost.exact:
-            self._repair = asyncio.get_running_loop().call_later(self._idle_s, self._repair_later)
+            self._repair = asyncio.get_running_loop().call_later(self._quiet.idle_s, self._repair_later)
         self._host.answered("warm", finished.cost, finished.reason)
         self._host.state_changed()
         self.look()  # what has changed meanwhile is told or folded, too

@@ -227,7 +227,7 @@ async def test_what_changes_on_disk_is_waited_for_before_it_is_folded(app: App, 
     (workspace,) = app.workspaces
     assert workspace.root
     (member,) = app._members.values()
-    member.warming._idle_s = 3600
+    member.warming._quiet.idle_s = 3600
     changed = workspace.root / "part_03.py"
     changed.write_text(PARTS["part_03.py"].replace("    return", MORE + "    return"))
     app.files_changed([changed])

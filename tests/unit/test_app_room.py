@@ -115,7 +115,7 @@ async def test_a_layout_that_is_planned_without_the_paste_is_planned_again(
     await planned.wait()
     paste(app, workspace)
     answer = asyncio.create_task(app.answer(workspace, ask))
-    await until(lambda: workspace.unasked.is_set() and app._members[workspace.root].warming._pressed.is_set())
+    await until(lambda: workspace.unasked.is_set() and app._members[workspace.root].warming._quiet.pressed.is_set())
     go.set()
     assert (await answer).text == "this"
     assert workspace.resident
@@ -164,7 +164,7 @@ async def test_what_leaves_too_little_room_is_laid_out_when_it_is_quiet(
     monkeypatch.setattr(warming_module, "TELL_TOKENS", 4000)
     workspace = await settled(app)
     (member,) = app._members.values()
-    member.warming._idle_s = 0.0
+    member.warming._quiet.idle_s = 0.0
     paste(app, workspace)
     await until(lambda: workspace.resident is not None and "pasted.py" in workspace.resident.layout.by_path)
     await settled(app)
