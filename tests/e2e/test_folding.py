@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gemma_lsp.kv.splice import BEHIND
 from tests.e2e.server import LIMIT_S, OPTIONS, SERVE, environment
 from tests.support.models import plain_model
 from tests.support.raw_client import RawClient, spawned
@@ -62,7 +63,7 @@ async def test_what_was_told_is_folded_into_the_body_by_moving_cells(tmp_path: P
 
         folded = (await client.until(lambda: readings(client)[1:]))[0]
         assert not folded["exact"]
-        assert folded["evaluated"] < told["evaluatedByRegion"]["errata"] + 64
+        assert folded["evaluated"] < told["evaluatedByRegion"]["errata"] + 3 * BEHIND
         assert folded["reused"] + folded["evaluated"] == folded["prompt"] > first["prompt"]
 
         await client.result("textDocument/inlineCompletion", inline_at(last, 7, len("    return ")))
