@@ -29,7 +29,8 @@ def module(name: str) -> str:
 
 def insertion(name: str) -> str:
     return "".join(
-        f'def insured_{name}_{n}(value: float, tax: float = 0.{n + 1}) -> float:\n    """With insurance {n}."""\n'
+        f"def insured_{name}_{n}(value: float, tax: float = 0.{n + 1}) -> float:\n"
+        f'    """What insurance number {n} costs for birds that travel a long way in winter."""\n'
         f"    insured = value * 1.{n + 1} + tax\n    return insured - {n}\n\n\n"
         for n in range(4)
     )
