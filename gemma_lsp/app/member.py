@@ -52,6 +52,7 @@ class Member:
         self._rules = self._disk.rules() if self._disk else None  # of the watch
         self._indexing = Indexing(self.workspace, host, self)
         self.warming = Warming(self.workspace, self._indexing, engine, host, idle_s)
+        self.workspace.on_left = self.warming.look
         self._watching: asyncio.Task[None] | None = None
         self._stop_watching = asyncio.Event()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -76,6 +76,7 @@ class Workspace:
         self.focus: Focus | None = None
         self.unasked = asyncio.Event()  # set while no answer of several requests is under way
         self.unasked.set()
+        self.on_left: Callable[[], None] = lambda: None  # the hole has gone elsewhere: what it held is told
         self._n_asking = 0
         self._open: dict[str, Text] = {}
         self._recent: list[str] = []
@@ -131,6 +132,7 @@ class Workspace:
         self.focus = Focus(path, offset)
         if self.resident is not None and path in self.index.files:
             self.resident = self.resident.with_index(self.index, self.focus)
+            self.on_left()
 
     def close(self, path: str) -> None:
         """The disk owns the file again; until it is read, the last text counts."""

@@ -136,6 +136,19 @@ async def test_what_was_told_goes_back_into_the_body_and_is_read_exactly_later(
     assert shown(workspace).count("weight += 7") == 1
 
 
+async def test_what_a_question_elsewhere_leaves_behind_is_folded_too(app: App, host: Costs) -> None:
+    """Nobody types after it: the place that was edited last is told from then on."""
+    (workspace,) = app.workspaces
+    assert workspace.root
+    before, file = len(host.read), workspace.root / "part_03.py"
+    app.open(file.as_uri(), file, "python", 1, PARTS["part_03.py"])
+    text = PARTS["part_03.py"].replace("    return", MORE + "    return")
+    app.change(file.as_uri(), 2, [RawChange(None, text)], UTF32)
+    workspace.look_at("part_20.py", 0)
+    await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
+    assert not host.read[before].exact
+
+
 async def test_what_the_engine_cannot_do_cheaply_is_told_as_before(app: App, host: Costs, asked: list[object]) -> None:
     """It is asked once for what was told, nothing is read, and the errata stay."""
     before = len(host.read)
