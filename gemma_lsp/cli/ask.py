@@ -35,6 +35,8 @@ class AskOptions:
 
 def run_ask(options: AskOptions) -> int:
     """Asks and prints; the exit code. Raises `GemmaLspError` where there is no answer and nothing said why."""
+    if not options.question.strip():
+        raise ConfigError('ask something: `gemma-lsp ask "Where are the rates read?"`')
     if not holds_anything(options.root):
         raise ConfigError(f"{nothing_to_read(options.root)}; `gemma-lsp index` says what was left out")
     return asyncio.run(_ask(options))

@@ -19,9 +19,9 @@ def no_user_file(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "user_source", lambda: Source(strength=Strength.USER_FILE, origin="none"))
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str, question: str = "what is this?") -> int | str | None:
     """The exit code of the command as a shell sees it."""
-    monkeypatch.setattr(sys, "argv", ["gemma-lsp", "ask", "what is this?", *arguments])
+    monkeypatch.setattr(sys, "argv", ["gemma-lsp", "ask", question, *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
     return caught.value.code
@@ -36,6 +36,17 @@ def test_a_folder_without_anything_to_read_is_no_question_for_a_model(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"gemma-lsp: there is nothing to read in {tmp_path}")
+
+
+def test_nothing_asked_is_nothing_for_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would make something up."""
+    (tmp_path / "a.py").write_text("x = 1\n")
+    assert asked(monkeypatch, "--dir", str(tmp_path), "--model", "none.gguf", question="  ") == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("gemma-lsp: ask something")
 
 
 def test_a_model_that_is_not_there_is_said_once_by_the_name_of_the_option(

@@ -36,11 +36,11 @@ def test_line_edits_give_the_wanted_lines(
 
 
 def test_what_a_model_leaves_out_stays() -> None:
-    """Comments in `keep` and blank lines, unless something else stands in their place."""
+    """Comments in `keep` and blank lines, unless something of their kind stands in their place."""
     base = Text("a\n# why\n\nb\n")
     lines = Lines(0, 3)
     assert line_edits(base, lines, ["a", "b"], keep=frozenset({1})) == ()
-    assert base.with_edits(line_edits(base, lines, ["a", "c"], keep=frozenset({1}))).content == "a\nc\n"
+    assert base.with_edits(line_edits(base, lines, ["a", "c"], keep=frozenset({1}))).content == "a\n# why\nc\n"
     assert line_edits(base, lines, ["a   ", "# why", "", "", "b"]) == ()
 
 

@@ -206,13 +206,55 @@ async def test_one_of_several_of_the_same_name(action: str, code: str, answer: s
 
 
 @pytest.mark.parametrize(
-    "body", ["raise NotImplementedError(\n        f'{a} (not yet)'\n    )$0  # soon", "pass$0  # soon"]
+    "body",
+    [
+        "raise NotImplementedError(\n        f'{a} (not yet)'\n    )$0  # soon",
+        "raise NotImplementedError(str(dict(a=f(g(a)))))$0",
+        "pass$0  # soon",
+        "...;$0 pass",
+    ],
 )
 async def test_what_says_nothing_yet_is_implemented(body: str) -> None:
     """However many lines it takes for that, and whatever is promised behind it."""
     assert await edited("implement", f"def f(a):\n    {body}\n", "def f(a):\n    return a\n") == (
         "def f(a):\n    return a\n"
     )
+
+
+@pytest.mark.parametrize("body", ["raise$0 NotImplementedErrors()", "return$0 ...", "print(); pass$0", "raise$0"])
+async def test_what_says_something_is_not_implemented_once_more(body: str) -> None:
+    """However little it is."""
+    with pytest.raises(EditError, match="still to be written"):
+        await edited("implement", f"def f(a):\n    {body}\n", "def f(a):\n    return a\n")
+
+
+CACHED = """class Depot:
+    @staticmethod
+    @cache(
+        size=3,
+    )
+    def rate(zone):
+        # Dearer by zone.
+        fare = 2 + zone$0
+        # Whole cents.
+        return round(fare)
+"""
+
+
+@pytest.mark.parametrize("above", ["@staticmethod\n", "@cache(size=3)\n", "", "@cache( size=3 )\n@staticmethod\n"])
+async def test_what_a_rewriting_forgets_stays(above: str) -> None:
+    """Decorators, if only some are there, and comments above and below what changes."""
+    answer = f"{above}def rate(zone):\n    return round(2 * zone, 2)\n"
+    after = await edited("fix-bug", CACHED, answer)
+    assert after.count("@staticmethod") == after.count("@cache(") == 1
+    assert "        # Dearer by zone.\n        return round(2 * zone, 2)\n" in after
+
+
+async def test_other_comments_take_the_place_of_comments() -> None:
+    """They belong to the lines that were written with them."""
+    code = 'def f(a):\n    # Adds.\n    b = a + 1$0\n    c = """\n# text\n"""\n    return b + c\n'
+    answer = 'def f(a):\n    # Subtracts.\n    b = a - 1\n    c = """\nno text\n"""\n    return b + c\n'
+    assert await edited("fix-bug", code, answer) == answer
 
 
 async def test_the_function_behind_its_overloads_is_implemented() -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
 from dataclasses import dataclass
 
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 
-_STUB = re.compile(r"(?:pass|\.\.\.|raise\s+NotImplementedError\b.*)?\s*(?:#.*)?")
-_RAISES = re.compile(r"raise\s+NotImplementedError\s*\((?:[^()]|\([^()]*\))*\)")  # over several lines
-_OVERLOAD = re.compile(r"@(?:\w+\.)*overload\s*(?:#.*)?")
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +21,25 @@ class Parameter:
 
 
 def is_stub(parsed: ParsedFile, symbol: Symbol) -> bool:
-    """Whether a function's body says nothing yet."""
-    start = symbol.docstring.end if symbol.docstring is not None else symbol.body.start
-    body = _RAISES.sub("pass", parsed.text.content[start : symbol.body.end])
-    return bool(len(symbol.body)) and all(_STUB.fullmatch(line.strip()) for line in body.split("\n"))
+    """Whether the body of a definition says nothing yet: `pass`, `...`, NotImplementedError, docstring, comments."""
+    definition = _definition(parsed.text.content[symbol.signature.start : symbol.body.end]) if symbol.body else None
+    if definition is None:
+        return False
+    documented = symbol.docstring is not None
+    return all(map(_says_nothing, definition.body[documented:]))
 
 
 def is_overload(parsed: ParsedFile, symbol: Symbol) -> bool:
     """Whether it is one signature of several: its body says nothing on purpose."""
-    return any(_OVERLOAD.fullmatch(line) for line in decorators(parsed, symbol))
+    return any(name.rpartition(".")[2] == "overload" for name in decorators(parsed, symbol))
 
 
 def decorators(parsed: ParsedFile, symbol: Symbol) -> list[str]:
-    """The lines above `def` or `class` that belong to it, without their indentation."""
-    above = parsed.text.content[symbol.span.start : symbol.signature.start]
-    return [line.strip() for line in above.split("\n") if line.strip()]
+    """What decorates a definition, without the signs, as Python writes it; nothing where Python cannot read it."""
+    content, start = parsed.text.content, symbol.span.start
+    indentation = parsed.text.line(parsed.text.position(start).line)[: parsed.text.position(start).column]
+    definition = _definition(f"{content[start : symbol.signature.end]} pass", indentation)
+    return [ast.unparse(decorator) for decorator in definition.decorator_list] if definition is not None else []
 
 
 def stands_apart(parsed: ParsedFile, symbol: Symbol) -> bool:
@@ -76,11 +77,8 @@ def same_definition(after: ParsedFile, before: ParsedFile, symbol: Symbol) -> Sy
 
 def function_of(signature: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     """A signature as Python reads it; None where it cannot."""
-    try:
-        (node,) = ast.parse(f"{signature} pass").body
-    except (SyntaxError, ValueError):
-        return None
-    return node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None
+    node = _definition(f"{signature} pass")
+    return None if isinstance(node, ast.ClassDef) else node
 
 
 def parameters(signature: str) -> list[Parameter] | None:
@@ -120,3 +118,23 @@ def is_annotated(signature: str) -> bool:
 
 def _namesakes(parsed: ParsedFile, symbol: Symbol) -> list[Symbol]:
     return [s for s in parsed.symbols if s.qualified == symbol.qualified and s.kind is not SymbolKind.VARIABLE]
+
+
+def _definition(source: str, indentation: str = "") -> _Definition | None:
+    """The one definition that these words are; `indentation` is what stands before the first of them."""
+    block = f"if True:\n{indentation}{source}" if indentation else source
+    try:
+        (node,) = ast.parse(block).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    node = node.body[0] if indentation and isinstance(node, ast.If) else node
+    return node if isinstance(node, _Definition) else None
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Expr(ast.Constant(value=builtins.Ellipsis)):
+            return True
+        case ast.Raise(exc=ast.Call(func=ast.Name("NotImplementedError")) | ast.Name("NotImplementedError")):
+            return True
+    return False

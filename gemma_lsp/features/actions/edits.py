@@ -67,7 +67,8 @@ def line_edits(
     """The least edits, in whole lines, that turn the run of lines into the wanted ones.
 
     White space at a line's end is no difference. Lines in `keep` and blank ones are not deleted for nothing in their
-    place, nor are blank ones put in: a model that leaves out a comment does not mean it.
+    place, nor are blank ones put in, and comments in `keep` stay around lines that change unless others are given:
+    a model that leaves out a comment does not mean it.
     """
     old = [base.line(n) for n in range(lines.first, lines.last + 1)]
     keys, wanted_keys = [line.rstrip() for line in old], [line.rstrip() for line in wanted]
@@ -78,6 +79,9 @@ def line_edits(
             continue
         if tag == "delete" and all(not old[i].strip() or lines.first + i in keep for i in range(i1, i2)):
             continue
+        if tag == "replace" and not any(map(_is_comment, wanted_keys[j1:j2])):
+            changed = [i for i in range(i1, i2) if not (_is_comment(keys[i]) and lines.first + i in keep)]
+            i1, i2 = (changed[0], changed[-1] + 1) if changed else (i2, i2)
         text = "".join(key + "\n" for key in wanted_keys[j1:j2])
         start = _start(base, lines.first + i1)
         end = _start(base, lines.first + i2)
@@ -127,6 +131,10 @@ def _compiler_says(text: Text) -> str:
     except (ValueError, RecursionError, MemoryError):
         return ""
     return ""
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
 
 
 def _start(base: Text, line: int) -> int:

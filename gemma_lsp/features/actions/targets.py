@@ -93,8 +93,10 @@ class Target:
     @property
     def kept(self) -> frozenset[int]:
         """Lines that hold nothing but a comment, or the docstring: what a model leaves out of them stays."""
-        text = self.parsed.text
-        lines = {n for n in range(self.lines.first, self.lines.last + 1) if text.line(n).lstrip().startswith("#")}
+        text, first_line = self.parsed.text, self.lines.first
+        shown = self.selection.lines
+        strings = {n for run in string_lines(shown) for n in run}
+        lines = {first_line + n for n, line in enumerate(shown) if line.lstrip().startswith("#") and n not in strings}
         if self.symbol is not None and self.symbol.docstring is not None:
             first, last = (text.position(at).line for at in (self.symbol.docstring.start, self.symbol.docstring.end))
             lines |= set(range(first, last + 1))
@@ -146,8 +148,8 @@ def _shown_strings(target: Target) -> frozenset[str]:
 def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> list[str]:
     """The lines of the definition of the same name, in the target's indentation.
 
-    Without decorators or a docstring it gets those that stand there, as they stand there; so it does without
-    annotations or defaults, if its parameters are the same.
+    Without a docstring, or with fewer decorators, it gets those that stand there, as they stand there; so it does
+    without annotations or defaults, if its parameters are the same.
     """
     answer = parsed_answer("\n".join(lines))
     found = _counterpart(answer, target, symbol)
@@ -172,7 +174,11 @@ def _definition_lines(lines: Sequence[str], target: Target, symbol: Symbol) -> l
     if ours and theirs and says_less(answer.text.slice(found.signature), old.slice(symbol.signature)):
         taken[ours.start - chosen.first : ours.stop - chosen.first] = [old.line(n) for n in theirs]
     above = old.content[old.line_span(target.lines.first).start : symbol.signature.start].split("\n")[:-1]
-    return above + taken if above and found.span.start == found.signature.start else taken
+    standing, given = decorators(target.parsed, symbol), decorators(answer, found)
+    bare = found.span.start == found.signature.start
+    if bare or (len(given) < len(standing) and set(given) <= set(standing)):
+        return above + taken[answer.text.position(found.signature.start).line - chosen.first :]
+    return taken
 
 
 def _counterpart(answer: ParsedFile, target: Target, symbol: Symbol) -> Symbol | None:
