@@ -20,7 +20,7 @@ from gemma_lsp.generate.answers import gather, sum_costs
 from gemma_lsp.generate.presets import CODE, DOCUMENT, EXPLANATION
 from gemma_lsp.generate.repetition import goes_round, loop_size, without_loop
 from gemma_lsp.generate.stream import AnswerParser, Piece, fence_is_closed
-from gemma_lsp.prompt.segments import Region, Segment
+from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.prompt.tails import RequestTail
 
 BASE_MODEL_NOTE = (
@@ -29,7 +29,7 @@ BASE_MODEL_NOTE = (
 )
 STOPPED_NOTE = "*Stopped before the end.*"
 _CHARS_PER_TOKEN = 3  # of thoughts, which are prose with code; only the budget depends on it
-
+_UNANSWERED = frozenset({"eos", "stop", "length"})  # reasons that end thoughts, too
 _ROUNDS = 10  # of a loop in code before it counts as one; guessed
 
 T = TypeVar("T")
@@ -128,6 +128,11 @@ class _Listener:
         self.text = ""
         self.cut_short = False
 
+    @property
+    def in_thoughts(self) -> bool:
+        """Whether what comes next is still a thought."""
+        return self._parser.thinking
+
     def hear(self, text: str) -> None:
         """More of the stream."""
         if self._opener:
@@ -161,10 +166,12 @@ async def talk(ctx: FeatureContext, tail: RequestTail, hearer: Hearer, manner: M
     listener.end()
     if manner.code and cost is not None and not listener.text:
         listener.text = tail.opener  # of code that is all of ours, a feature may say what is missing
-    text = listener.text.rstrip() if manner.code else without_loop(listener.text.rstrip())
+    words, thinking = listener.text.rstrip(), listener.thinking.strip()
+    if cost is not None and not words:
+        words, thinking = thinking, ""  # whoever puts all into thoughts has answered there
     return Spoken(
-        text=text,
-        thinking=listener.thinking.strip(),
+        text=words if manner.code else without_loop(words),
+        thinking=thinking,
         cost=cost or Cost(),
         stopped=cost is None,
         cut_short=listener.cut_short,
@@ -172,16 +179,18 @@ async def talk(ctx: FeatureContext, tail: RequestTail, hearer: Hearer, manner: M
 
 
 async def _hear(ctx: FeatureContext, tail: RequestTail, listener: _Listener, manner: Manner) -> Cost:
-    """Has the model answer, and go on where its thoughts took too long."""
+    """Has the model answer, and go on where its thoughts took too long or were all that it said."""
     prompt = request_prompt(ctx, tail.segments)
-    options = _options(ctx, tail, manner, budgeted=manner.thinks)
-    answer = await gather(ctx.engine, ctx.workspace, prompt, options, listener.hear)
-    cost = answer.cost
-    thoughts = ctx.frame.thinking
-    if thoughts and manner.thinks and answer.reason == "enough" and not listener.text:
-        said = (Segment(Region.REQUEST, answer.text), Segment(Region.REQUEST, thoughts.close, special=True))
-        listener.hear(thoughts.close)
-        options = _options(ctx, tail, manner, budgeted=False)
+    budget = _Budget(ctx, _enough(tail, manner)) if manner.thinks and wants_thinking(ctx) else None
+    answer = await gather(ctx.engine, ctx.workspace, prompt, _options(ctx, tail, manner, budget), listener.hear)
+    cost, thoughts = answer.cost, ctx.frame.thinking
+    broken_off = budget is not None and budget.spent and answer.reason in ("enough", "cancelled")
+    if thoughts and budget and (broken_off or (listener.in_thoughts and answer.reason in _UNANSWERED)):
+        said: Prompt = (Segment(Region.REQUEST, answer.text),)
+        if listener.in_thoughts:
+            said += (Segment(Region.REQUEST, thoughts.close, special=True),)
+            listener.hear(thoughts.close)
+        options = _options(ctx, tail, manner, words=listener.text)
         rest = await gather(ctx.engine, ctx.workspace, (*prompt, *said), options, listener.hear)
         cost, answer = sum_costs(cost, rest.cost), rest
     listener.cut_short = answer.reason in ("length", "deadline")
@@ -221,30 +230,43 @@ def _opens_thinking(ctx: FeatureContext) -> bool:
     return wants_thinking(ctx) and ctx.frame.thinking is not None and ctx.frame.thinking.opened
 
 
-def _options(ctx: FeatureContext, tail: RequestTail, manner: Manner, *, budgeted: bool) -> GenerateOptions:
-    settings = ctx.settings.explain
-    thinks = budgeted and wants_thinking(ctx)
+class _Budget:
+    """Whether an answer is enough, or still in its thoughts after all that they may take, or goes round in them.
+
+    `spent`: whether it was the thoughts that ended it. What the model says before it hears of that may end them, too.
+    """
+
+    def __init__(self, ctx: FeatureContext, enough: Callable[[str], bool]) -> None:
+        self._limit = ctx.settings.explain.thinking_tokens * _CHARS_PER_TOKEN
+        self._opened, self._enough = _opens_thinking(ctx), enough
+        self.spent = False
+
+    def __call__(self, text: str) -> bool:
+        """Asked with the text so far."""
+        parser = AnswerParser(thinking=self._opened)
+        said = "".join(piece.text for piece in parser.feed(text) if not piece.thinking)
+        if parser.thinking:
+            self.spent = self.spent or goes_round(text) or len(text) > self._limit
+        return self.spent or self._enough(said)
+
+
+def _options(
+    ctx: FeatureContext, tail: RequestTail, manner: Manner, budget: _Budget | None = None, *, words: str = ""
+) -> GenerateOptions:
+    """With a budget for thoughts, or behind these words of the answer."""
+    settings, enough = ctx.settings.explain, _enough(tail, manner)
     prose = EXPLANATION if ctx.frame.chat else DOCUMENT
-    enough = _enough_code(tail, manner) if manner.code else goes_round
     return GenerateOptions(
         priority=manner.priority,
-        max_tokens=(manner.max_tokens or settings.max_tokens) + (settings.thinking_tokens if thinks else 0),
+        max_tokens=(manner.max_tokens or settings.max_tokens) + (settings.thinking_tokens if budget else 0),
         stop=tail.stop,
         sampling=CODE if manner.code else prose,
-        enough=_over_budget(ctx, enough) if thinks else enough,
+        enough=budget or (lambda text: enough(words + text)),
     )
 
 
-def _over_budget(ctx: FeatureContext, enough: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Whether a text is still in its thoughts after all that they may take or goes round in circles, or is enough."""
-    limit = ctx.settings.explain.thinking_tokens * _CHARS_PER_TOKEN
-
-    def over(text: str) -> bool:
-        parser = AnswerParser(thinking=_opens_thinking(ctx))
-        said = "".join(piece.text for piece in parser.feed(text) if not piece.thinking)
-        return goes_round(text) or len(text) > limit if parser.thinking else enough(said)
-
-    return over
+def _enough(tail: RequestTail, manner: Manner) -> Callable[[str], bool]:
+    return _enough_code(tail, manner) if manner.code else goes_round
 
 
 def _enough_code(tail: RequestTail, manner: Manner) -> Callable[[str], bool]:

@@ -27,6 +27,11 @@ _INSTRUCTIONS = (
 NEWER = "### newer than what stands above:\n"
 """Ends the body. It always stands, so that whatever is masked before it can be shown again."""
 
+REQUEST_MARK = "\n### request\n"
+
+OWN_LINES = ("\n" + FILE_MARK, "\n" + NEWER, REQUEST_MARK)
+"""Where a model that answers begins to write the prompt once more."""
+
 
 def file_header(path: str, note: str = "") -> str:
     """The line, with its line end, that stands before each file; `note` says how it stands there (outline, changed)."""
@@ -77,7 +82,7 @@ class Frame:
     @property
     def request_open(self) -> str:
         """The text that every request begins with; it ends what was shown of files."""
-        return "\n### request\n" if self.chat else "\n"
+        return REQUEST_MARK if self.chat else "\n"
 
     def close(self, *, thinking: bool, prefill: str = "") -> Prompt:
         """What follows the request: the end of the turn and the words put into the model's mouth."""

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gemma_lsp.prompt.frame import FILE_MARK, Frame
+from gemma_lsp.prompt.frame import OWN_LINES, Frame
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
 _FENCE = "```"
-_NEXT_FILE = "\n" + FILE_MARK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +176,7 @@ _REVIEW = (
 def chat_request(frame: Frame, text: str, *, thinking: bool) -> RequestTail:
     """A request as the user's last words in a chat."""
     request = Segment(Region.REQUEST, frame.request_open + text)
-    return RequestTail(segments=(request, *frame.close(thinking=thinking)), opener="", stop=(_NEXT_FILE,))
+    return RequestTail(segments=(request, *frame.close(thinking=thinking)), opener="", stop=OWN_LINES)
 
 
 def _shown(selection: Selection) -> str:
