@@ -127,6 +127,12 @@ class CompletionSettings:
     candidates: int = setting(
         3, "How many suggestions to choose from, at most, when you ask for one.", minimum=1, maximum=8
     )
+    similar_chars: int = setting(
+        1500,
+        "Characters of code that is like the code at the cursor and is shown once more right before it. 0: none.",
+        minimum=0,
+        maximum=20_000,
+    )
     prefetch: bool = setting(
         True, "Whether what follows the acceptance of a suggestion is prepared while the engine has nothing else to do."
     )

@@ -15,6 +15,7 @@ from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Priority
 from gemma_lsp.features.context import FeatureContext, cursor_place, nearby, place_in
 from gemma_lsp.features.memory import Origin, Outcome, Remembered
+from gemma_lsp.features.similar import similar_before
 from gemma_lsp.generate.answers import Answer, gather
 from gemma_lsp.generate.filters import ALL, Around, Dropped, run_filters, still_parses
 from gemma_lsp.generate.indentation import certain_beginning
@@ -101,7 +102,8 @@ async def generate(
     """
     elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
     lead = await asyncio.to_thread(certain_beginning, spot.parsed, spot.context, spot.offset)
-    read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere)
+    similar = await similar_before(ctx, spot.parsed, spot.offset, place)
+    read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere, *similar)
     tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead))
     near = place_in(spot.path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)
     near = replace(near, before=near.before + lead)

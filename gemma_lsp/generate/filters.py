@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gemma_lsp.generate.distance import distance
 from gemma_lsp.generate.repetition import loop_size
 from gemma_lsp.generate.stream import AnswerParser, without_fence
-from gemma_lsp.prompt.frame import FILE_MARK
+from gemma_lsp.prompt.frame import FILE_MARK, OWN_LINES
 from gemma_lsp.syntax.lexical import lexical_state
 
 _CLOSERS = ")]}"
@@ -78,6 +78,8 @@ def no_markers(text: str, around: Around) -> str | Dropped:
 
 def no_frame(text: str, around: Around) -> str | Dropped:
     """Cuts where the model goes on with the prompt's own frame: the next file's header, the next heading."""
+    if text.lstrip().startswith(tuple(mark.strip() for mark in OWN_LINES)):
+        return ""
     at = min((i for mark in (FILE_MARK, "\n### ", "\n## ") if (i := text.find(mark)) >= 0), default=len(text))
     return text[:at].rstrip() if at < len(text) else text
 

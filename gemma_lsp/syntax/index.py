@@ -54,6 +54,10 @@ class Index:
         paths = sorted(self._users.get(name, ()))
         return tuple((path, used) for path in paths for used in _named(self.files[path], name))
 
+    def users(self, name: str) -> frozenset[str]:
+        """The files that use a plain name."""
+        return self._users.get(name, frozenset())
+
     def call_sites(self, name: str) -> tuple[tuple[str, Reference], ...]:
         """Where a plain name is called: those of its references that are calls."""
         return tuple((path, used) for path, used in self.references(name) if used.is_call)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gemma_lsp.bench.complete.ask import Asker, Said
+from gemma_lsp.bench.complete.ask import Asker, Said, bench_settings
 from gemma_lsp.bench.complete.local import DriverClient
 from gemma_lsp.bench.complete.next import Asked, NextLine
 from gemma_lsp.bench.complete.score import breaks, first_line, leaks, repeats_suffix, similarity
@@ -37,16 +37,28 @@ class Context(StrEnum):
 
     REPO = "repo"
     WIDE = "wide"  # as much of the active file around the cursor, in its own order, as FILE shows of it
-    FILE = "file"
+    BARE = "bare"  # the repository, without the similar code that is shown beside the cursor
+    FILE = "file"  # without similar code, too
 
     @property
     def trunk(self) -> str:
-        """What is resident for it: the repository serves two."""
-        return Context.REPO if self is Context.WIDE else self
+        """What is resident for it: the repository serves three."""
+        return self if self is Context.FILE else Context.REPO
+
+    @property
+    def shows_similar(self) -> bool:
+        """Whether similar code is shown beside the cursor, as the product does."""
+        return self in (Context.REPO, Context.WIDE)
 
 
-ARMS = {Context.REPO: Arm.REPO, Context.WIDE: Arm.WIDE, Context.FILE: Arm.FILE}
-PAIRS = ((Arm.REPO, Arm.FILE), (Arm.WIDE, Arm.FILE), (Arm.WIDE, Arm.REPO))
+ARMS = {Context.REPO: Arm.REPO, Context.WIDE: Arm.WIDE, Context.BARE: Arm.BARE, Context.FILE: Arm.FILE}
+PAIRS = (
+    (Arm.REPO, Arm.FILE),
+    (Arm.WIDE, Arm.FILE),
+    (Arm.BARE, Arm.FILE),
+    (Arm.WIDE, Arm.REPO),
+    (Arm.REPO, Arm.BARE),
+)
 
 
 @dataclass(slots=True)
@@ -118,7 +130,8 @@ def _around(resident: Resident, task: NextLine, context: Context) -> Resident:
 
 
 def _tail_tokens(resident: Resident) -> int:
-    return len(resident.hole.span) // 2 if resident.hole else 0
+    chars = bench_settings().completion.similar_chars + (len(resident.hole.span) if resident.hole else 0)
+    return chars // 2
 
 
 def file_alone(scene: Scene, task: NextLine) -> Resident:
@@ -137,6 +150,8 @@ def _said(scene: Scene, context: Context, resident: Resident, task: NextLine) ->
     scene.client.last = ()
     asker = scene.asker()
     asker.workspace = context.trunk
+    if not context.shows_similar:
+        asker.settings = replace(asker.settings, completion=replace(asker.settings.completion, similar_chars=0))
     said = asyncio.run(asker.at(resident, task.path, task.offset, invoked=False))
     return said, scene.client.last
 

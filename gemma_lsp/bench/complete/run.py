@@ -80,7 +80,15 @@ def run_next(options: NextOptions, load: Load, say: Say) -> Completed:
     history = read_history(options.repo, rev=options.rev, steps=options.commits)
     script = next_lines(history, n=options.sample, seed=options.seed)
     say("loading the model")
-    driver = Driver(load(LoadOptions(n_ctx=CELLS * options.n_ctx, n_trunks=len(Context), n_outputs=TRUTH_TOKENS)))
+    driver = Driver(
+        load(
+            LoadOptions(
+                n_ctx=CELLS * options.n_ctx,
+                n_trunks=len({context.trunk for context in Context}),
+                n_outputs=TRUTH_TOKENS,
+            )
+        )
+    )
     try:
         # The cells beyond the context hold the other trunk and what is masked.
         model = replace(driver.backend.info, n_ctx=options.n_ctx, n_tail=tail_room(options.n_ctx))

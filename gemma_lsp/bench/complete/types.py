@@ -24,6 +24,7 @@ class Arm(StrEnum):
     SERVER = "llama-server's /infill"
     REPO = "with the repository"
     WIDE = "with the repository and more around the cursor"
+    BARE = "with the repository, nothing similar beside the cursor"
     FILE = "with the file alone"
 
 

@@ -28,7 +28,7 @@ def complete_command(
     ] = None,
     rev: Annotated[str, typer.Option(metavar="A..B", help="The commits; else the last ones.")] = "",
     commits: Annotated[int, typer.Option(min=1, help="Commits at most.")] = 60,
-    context: Annotated[str, typer.Option(help="With --repo: repo, file, wide, with commas.")] = "repo,file",
+    context: Annotated[str, typer.Option(help="With --repo: repo, bare, wide, file, with commas.")] = "repo,file",
     sample: Sample = 0,
     seed: Seed = 0,
     against: Annotated[

@@ -1,0 +1,73 @@
+"""What a completion is shown of similar code: right before the code at the cursor, as long as one types there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.inline import InlineRequest, inline_completion
+from gemma_lsp.prompt.resident import Focus
+from gemma_lsp.text import Text
+from tests.support.feature_cases import Case, context_for
+from tests.support.scripted import ScriptedEngine, scripted_model
+from tests.unit.test_syntax_similar import BUSES, HERE, OTHER, TRAINS
+
+FILES = {"here.py": HERE, "trains.py": TRAINS, "windows.py": OTHER}
+SHOWN = f"### file: trains.py\n{TRAINS}"
+
+
+def context(kind: str = "base", chars: int = 1500) -> FeatureContext:
+    case = Case(name="", source="", files=dict(FILES), path="here.py", offset=len(HERE))
+    ctx = context_for(case, ScriptedEngine("pass", model=scripted_model(kind)))
+    completion = replace(ctx.settings.completion, similar_chars=chars)
+    return replace(ctx, settings=replace(ctx.settings, completion=completion))
+
+
+async def prompt_of(ctx: FeatureContext) -> str:
+    """What the model is asked at the end of here.py, without what is resident."""
+    text = ctx.index.files["here.py"].text
+    engine = ctx.engine
+    assert isinstance(engine, ScriptedEngine)
+    position = text.position(len(text.content))
+    await inline_completion(ctx, InlineRequest(path="here.py", position=position, invoked=True))
+    return "".join(segment.text for segment in engine.asked[-1].prompt[len(ctx.resident.head()) :])
+
+
+def with_file(ctx: FeatureContext, path: str, text: str) -> FeatureContext:
+    """After an edit; the focus stays where it was."""
+    index = ctx.index.with_changes(ctx.index.snapshot.with_changes({path: Text(text)}))
+    focus = Focus("here.py", len(index.files["here.py"].text.content))
+    return replace(ctx, index=index, resident=ctx.resident.with_index(index, focus))
+
+
+@pytest.mark.parametrize("kind", ["base", "chat"])
+async def test_it_stands_right_before_the_code_at_the_cursor(kind: str) -> None:
+    """Behind the header of its file; where it is switched off there is none."""
+    prompt = await prompt_of(context(kind))
+    assert prompt.startswith(SHOWN)
+    assert HERE.rstrip() in prompt.removeprefix(SHOWN)
+    assert TRAINS not in await prompt_of(context(kind, chars=0))
+
+
+async def test_it_stays_while_one_types() -> None:
+    """Even if other code would be more like the line by now: what stands before the cursor must not be read again."""
+    ctx = context()
+    before = await prompt_of(ctx)
+    ctx = with_file(ctx, "here.py", f"{HERE}        canvas.fill(self.colour)\n")
+    after = await prompt_of(ctx)
+    assert after.startswith(before[:-1])
+    longer = "".join(f"        canvas.fill({n})\n" for n in range(30))
+    assert not (await prompt_of(with_file(ctx, "here.py", HERE + longer))).startswith(SHOWN)
+
+
+async def test_what_was_changed_is_not_shown_as_it_was() -> None:
+    """Nor what is gone."""
+    ctx = context()
+    await prompt_of(ctx)
+    changed = with_file(ctx, "trains.py", BUSES)
+    assert (await prompt_of(changed)).startswith(f"### file: trains.py\n{BUSES}")
+    gone = ctx.index.with_changes(ctx.index.snapshot.with_changes({"trains.py": None}))
+    ctx = replace(ctx, index=gone, resident=ctx.resident.with_index(gone, Focus("here.py", len(HERE))))
+    assert "train" not in await prompt_of(ctx)
