@@ -129,7 +129,8 @@ class CompletionSettings:
     )
     similar_chars: int = setting(
         1500,
-        "Characters of code that is like the code at the cursor and is shown once more right before it. 0: none.",
+        "Characters of code that is like the code at the cursor and is shown once more right before it, where the "
+        "machine reads that many in two seconds. 0: none.",
         minimum=0,
         maximum=20_000,
     )

@@ -10,6 +10,7 @@ from gemma_lsp.engine.messages import Cost
 from gemma_lsp.features.feedback import Feedback, Offers, Tally
 from gemma_lsp.features.rhythm import Rhythm
 
+LEAST_READ = 64  # tokens; what less took says little about how fast a prompt is read
 PROSE_CHANCE = 0.2  # of the first token, below which nothing is said in a string or a comment unasked; guessed
 
 
@@ -20,6 +21,7 @@ class Habits:
         self.rhythm = Rhythm()
         self.feedback = feedback or Feedback()
         self.tally = Tally()
+        self.tokens_per_s: float | None = None  # at which prompts were read lately; None: not known yet
 
     def offers(self) -> Offers:
         """What is on the screen in one workspace."""
@@ -51,6 +53,9 @@ class Habits:
 
     def paid(self, cost: Cost) -> None:
         """The model has answered."""
+        if cost.evaluated >= LEAST_READ and cost.prompt_ms > 0:
+            now = 1000 * cost.evaluated / cost.prompt_ms
+            self.tokens_per_s = now if self.tokens_per_s is None else (self.tokens_per_s + now) / 2
         tally = self.tally
         tally.evaluated += cost.evaluated
         tally.generated += cost.generated

@@ -11,11 +11,14 @@ from bisect import bisect_right
 
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.prompt.completion_tails import Place, fills, hole_tail
+from gemma_lsp.prompt.layout import BYTES_PER_TOKEN
 from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.syntax.similar import Excerpt, similar_code
 from gemma_lsp.syntax.types import ParsedFile
 from gemma_lsp.syntax.whole import chunk_starts
 from gemma_lsp.text import Span
+
+MOST_S = 2.0  # that it may take to read it: it is read once for a place, and nobody waits longer for a line; guessed
 
 _LINES = (3, 9, 21)  # of the chunk one writes, from which on there is more to go by: looked for again; guessed
 
@@ -29,9 +32,16 @@ async def similar_before(ctx: FeatureContext, parsed: ParsedFile, offset: int, p
     key = _key(parsed, offset, shown)
     found = ctx.memory.similar.get(key)
     if found is None or not all(_stands(ctx, excerpt) for excerpt in found):
-        found = await asyncio.to_thread(similar_code, ctx.index, parsed.path, offset, shown, chars)
+        found = ()
+        if not _takes_long(ctx, chars):
+            found = await asyncio.to_thread(similar_code, ctx.index, parsed.path, offset, shown, chars)
         ctx.memory.similar.put(key, found)
     return tuple(segment for excerpt in found for segment in hole_tail(excerpt.path, excerpt.text))
+
+
+def _takes_long(ctx: FeatureContext, chars: int) -> bool:
+    speed = ctx.memory.habits.tokens_per_s
+    return speed is not None and chars / BYTES_PER_TOKEN > MOST_S * speed
 
 
 def _key(parsed: ParsedFile, offset: int, shown: Span) -> tuple[str, int, int, int]:

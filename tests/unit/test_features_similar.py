@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from gemma_lsp.engine.messages import Cost
 from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.habits import LEAST_READ
 from gemma_lsp.features.inline import InlineRequest, inline_completion
 from gemma_lsp.prompt.resident import Focus
 from gemma_lsp.text import Text
@@ -71,3 +73,21 @@ async def test_what_was_changed_is_not_shown_as_it_was() -> None:
     gone = ctx.index.with_changes(ctx.index.snapshot.with_changes({"trains.py": None}))
     ctx = replace(ctx, index=gone, resident=ctx.resident.with_index(gone, Focus("here.py", len(HERE))))
     assert "train" not in await prompt_of(ctx)
+
+
+async def test_a_slow_machine_reads_nothing_twice() -> None:
+    """Unless it is known already what is like this place: that was read."""
+    ctx = context()
+    habits = ctx.memory.habits
+    habits.paid(Cost(evaluated=500, prompt_ms=20_000.0))
+    assert TRAINS not in await prompt_of(ctx)
+    ctx = context()
+    habits = ctx.memory.habits
+    habits.paid(Cost(evaluated=500, prompt_ms=500.0))
+    assert TRAINS in await prompt_of(ctx)
+    habits.paid(Cost(evaluated=LEAST_READ - 1, prompt_ms=60_000.0))
+    assert habits.tokens_per_s == 1000
+    habits.paid(Cost(evaluated=500, prompt_ms=60_000.0))
+    habits.paid(Cost(evaluated=500, prompt_ms=60_000.0))
+    habits.paid(Cost(evaluated=500, prompt_ms=60_000.0))
+    assert TRAINS in await prompt_of(ctx)
