@@ -27,6 +27,7 @@ MOST_PIECES = 4
 WINDOW = 40  # lines of a piece at most; a longer chunk is cut into pieces that overlap by half
 
 _MAX_FILES = 16
+_MAX_USERS = 200  # files; a name that more of them use says little
 _MAX_CHARS = 1_000_000  # of the files that are looked at
 _TRIED = 30  # pieces, the most like first, until there is no room
 _WORD = re.compile(r"[A-Za-z_]\w+")
@@ -83,7 +84,7 @@ def _files_sharing(index: Index, words: AbstractSet[str], path: str) -> list[Par
     """The file itself and those that use most of the words, rare ones above all."""
     shares: defaultdict[str, float] = defaultdict(float)
     for users in map(index.users, sorted(words)):
-        for user in users:
+        for user in users if len(users) <= _MAX_USERS else ():
             shares[user] += math.log(1 + len(index.files) / (1 + len(users)))
     ranked = nlargest(_MAX_FILES, shares, key=lambda p: (shares[p], p))
     chosen, room = [], _MAX_CHARS

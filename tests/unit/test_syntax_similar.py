@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemma_lsp.syntax import similar
 from gemma_lsp.syntax.index import Index, build
 from gemma_lsp.syntax.similar import LEAST_LIKE, MOST_PIECES, WINDOW, similar_code
 from gemma_lsp.text import Span, Text
@@ -82,6 +84,18 @@ def test_prose_and_an_empty_file_are_no_code() -> None:
     index = build(WorkspaceSnapshot(root=None, name="shop", files=files))
     assert similar_code(index, "c.py", len(HERE), Span(0, len(HERE)), 5000) == ()
     assert similar_code(index, "b.py", 0, Span(0, 0), 5000) == ()
+
+
+def test_in_a_large_repository_the_rare_names_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few files are looked at, and the right ones."""
+    looked: list[str] = []
+    pieces = similar._pieces
+    monkeypatch.setattr(similar, "_pieces", lambda file, shown: looked.append(file.path) or pieces(file, shown))
+    often = "".join(f"def use_{n}(distance, passengers):\n    return rate_of(distance)\n" for n in range(3))
+    index = index_of(here=HERE, trains=TRAINS, **{f"use{n}": often for n in range(300)})
+    found = similar_code(index, "here.py", len(HERE), Span(0, len(HERE)), 5000)
+    assert found[-1].path == "trains.py"
+    assert looked == ["here.py", "trains.py"]
 
 
 @given(st.lists(st.sampled_from([TRAINS, BUSES, HERE, OTHER, "\n", "x = 1\n"]), max_size=6), st.data())
