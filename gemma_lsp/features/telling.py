@@ -7,6 +7,7 @@ A `Speech` can be stopped by its listener at any time; what was said by then is 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from gemma_lsp.generate.answers import gather, sum_costs
 from gemma_lsp.generate.presets import CODE, DOCUMENT, EXPLANATION
 from gemma_lsp.generate.repetition import goes_round, loop_size, without_loop
 from gemma_lsp.generate.stream import AnswerParser, Piece, fence_is_closed
+from gemma_lsp.prompt.frame import Thinking
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.prompt.tails import RequestTail
 
@@ -186,7 +188,7 @@ async def _hear(ctx: FeatureContext, tail: RequestTail, listener: _Listener, man
     cost, thoughts = answer.cost, ctx.frame.thinking
     broken_off = budget is not None and budget.spent and answer.reason in ("enough", "cancelled")
     if thoughts and budget and (broken_off or (listener.in_thoughts and answer.reason in _UNANSWERED)):
-        said: Prompt = (Segment(Region.REQUEST, answer.text),)
+        said = _with_marks(answer.text, thoughts)
         if listener.in_thoughts:
             said += (Segment(Region.REQUEST, thoughts.close, special=True),)
             listener.hear(thoughts.close)
@@ -195,6 +197,13 @@ async def _hear(ctx: FeatureContext, tail: RequestTail, listener: _Listener, man
         cost, answer = sum_costs(cost, rest.cost), rest
     listener.cut_short = answer.reason in ("length", "deadline")
     return cost
+
+
+def _with_marks(said: str, thoughts: Thinking) -> Prompt:
+    """What the model has said, to go on from; its marks around thoughts are the tokens that it wrote."""
+    marks = (thoughts.open, thoughts.close)
+    parts = re.split("(" + "|".join(map(re.escape, marks)) + ")", said)
+    return tuple(Segment(Region.REQUEST, part, special=part in marks) for part in parts if part)
 
 
 def document(ctx: FeatureContext, title: str, place: str, spoken: Spoken, shown: Shown = NOTHING_SHOWN) -> Explanation:

@@ -56,3 +56,5 @@ async def test_what_comes_late_is_thought_or_answered(late: str, thoughts: str) 
     said = engine.asked[-1].text
     assert said.count("<channel|>") == 1
     assert said.endswith(("<channel|>It ", "which of the two, I <channel|>"))
+    marks = [segment.text for segment in engine.asked[-1].prompt if segment.special][-2:]
+    assert marks == ["<|channel>thought\n", "<channel|>"]
