@@ -22,6 +22,7 @@ from gemma_lsp.generate.indentation import certain_beginning
 from gemma_lsp.generate.presets import COMPLETION
 from gemma_lsp.generate.stops import Extent, Shape, cut, final_cut, shape_for
 from gemma_lsp.prompt.completion_tails import completion_prompt, fills
+from gemma_lsp.prompt.layout import estimate
 from gemma_lsp.syntax.context import CursorContext, cursor_context
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.syntax.pieces import statement_starts
@@ -118,7 +119,7 @@ async def generate(
         # What is prepared may be asked late, after a question of the user's, and must never take its place.
         supersedes=f"{'ahead' if ask.ahead else 'inline'} {ctx.workspace} {spot.path}",
         early=() if ask.ahead else completion_prompt(ctx.frame, (), near).segments,
-        early_over=EARLY_OVER,
+        early_over=EARLY_OVER + sum(estimate(similar)),  # similar code is given where it is read in time
         enough=lambda text: cut(lead + text, spot.shape) is not None,
     )
     habits = ctx.memory.habits
@@ -128,7 +129,7 @@ async def generate(
     with habits.running():
         answer = await gather(ctx.engine, ctx.workspace, tail.segments, options, on_text)
     answer = replace(answer, text=lead + answer.text if answer.text.strip() else "")
-    habits.paid(answer.cost)
+    habits.paid(answer.cost, ahead=ask.ahead)
     if answer.unwanted:
         return Outcome(result=Remembered("", answer.reason), cost=answer.cost, unwanted=True)
     in_prose = spot.context.in_string or spot.context.in_comment

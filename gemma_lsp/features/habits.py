@@ -51,9 +51,9 @@ class Habits:
         finally:
             self.tally.running -= 1
 
-    def paid(self, cost: Cost) -> None:
-        """The model has answered."""
-        if cost.evaluated >= LEAST_READ and cost.prompt_ms > 0:
+    def paid(self, cost: Cost, *, ahead: bool = False) -> None:
+        """The model has answered. What is prepared waits for all else: its time says nothing of the speed."""
+        if not ahead and cost.evaluated >= LEAST_READ and cost.prompt_ms > 0:
             now = 1000 * cost.evaluated / cost.prompt_ms
             self.tokens_per_s = now if self.tokens_per_s is None else (self.tokens_per_s + now) / 2
         tally = self.tally

@@ -31,7 +31,7 @@ async def similar_before(ctx: FeatureContext, parsed: ParsedFile, offset: int, p
     shown = Span(offset - len(place.before), offset + len(place.after))
     key = _key(parsed, offset, shown)
     found = ctx.memory.similar.get(key)
-    if found is None or not all(_stands(ctx, excerpt) for excerpt in found):
+    if found is None or not all(_stands(ctx, excerpt, parsed.path, shown) for excerpt in found):
         found = ()
         if not _takes_long(ctx, chars):
             found = await asyncio.to_thread(similar_code, ctx.index, parsed.path, offset, shown, chars)
@@ -52,6 +52,10 @@ def _key(parsed: ParsedFile, offset: int, shown: Span) -> tuple[str, int, int, i
     return parsed.path, shown.start, start, bisect_right(_LINES, written)
 
 
-def _stands(ctx: FeatureContext, excerpt: Excerpt) -> bool:
+def _stands(ctx: FeatureContext, excerpt: Excerpt, path: str, shown: Span) -> bool:
+    """Whether a file still says so; the one that one writes in, outside of what is shown of it."""
     file = ctx.index.files.get(excerpt.path)
-    return file is not None and excerpt.text in file.text.content
+    content = file.text.content if file is not None else ""
+    if excerpt.path == path:
+        return excerpt.text in content[: shown.start] or excerpt.text in content[shown.end :]
+    return excerpt.text in content

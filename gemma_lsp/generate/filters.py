@@ -78,7 +78,8 @@ def no_markers(text: str, around: Around) -> str | Dropped:
 
 def no_frame(text: str, around: Around) -> str | Dropped:
     """Cuts where the model goes on with the prompt's own frame: the next file's header, the next heading."""
-    if text.lstrip().startswith(tuple(mark.strip() for mark in OWN_LINES)):
+    first = text.lstrip().partition("\n")[0].rstrip()
+    if f"\n{first}\n".startswith(OWN_LINES):
         return ""
     at = min((i for mark in (FILE_MARK, "\n### ", "\n## ") if (i := text.find(mark)) >= 0), default=len(text))
     return text[:at].rstrip() if at < len(text) else text

@@ -8,10 +8,12 @@ import pytest
 
 from gemma_lsp.engine.messages import Cost
 from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.generation import EARLY_OVER
 from gemma_lsp.features.habits import LEAST_READ
 from gemma_lsp.features.inline import InlineRequest, inline_completion
+from gemma_lsp.prompt.layout import BYTES_PER_TOKEN
 from gemma_lsp.prompt.resident import Focus
-from gemma_lsp.text import Text
+from gemma_lsp.text import Position, Text
 from tests.support.feature_cases import Case, context_for
 from tests.support.scripted import ScriptedEngine, scripted_model
 from tests.unit.test_syntax_similar import BUSES, HERE, OTHER, TRAINS
@@ -73,6 +75,42 @@ async def test_what_was_changed_is_not_shown_as_it_was() -> None:
     gone = ctx.index.with_changes(ctx.index.snapshot.with_changes({"trains.py": None}))
     ctx = replace(ctx, index=gone, resident=ctx.resident.with_index(gone, Focus("here.py", len(HERE))))
     assert "train" not in await prompt_of(ctx)
+
+
+async def test_what_has_come_next_to_the_cursor_is_not_shown_twice() -> None:
+    """A function further down that was moved up while one was elsewhere."""
+    far = "".join(
+        f"def other_{n}(canvas):\n    canvas.fill({n})\n    return canvas.colour_{n}\n\n\n" for n in range(60)
+    )
+    ctx = with_file(context(), "trains.py", OTHER)
+    own, heads = f"### file: here.py\n{TRAINS}", []
+    for below in (f"{far}{TRAINS}", f"{TRAINS}\n\n{far}"):
+        ctx = with_file(ctx, "here.py", f"{HERE}        return 0\n\n\n{below}")
+        ctx = replace(ctx, resident=ctx.resident.with_index(ctx.index, Focus("here.py", len(HERE))))
+        await inline_completion(ctx, InlineRequest(path="here.py", position=Position(3, 0), invoked=True))
+        assert isinstance(ctx.engine, ScriptedEngine)
+        prompt = ctx.engine.asked[-1].prompt[len(ctx.resident.head()) :]
+        heads.append("".join(segment.text for segment in prompt).startswith(own))
+    assert heads == [True, False]
+
+
+async def test_similar_code_takes_nothing_from_what_may_be_read() -> None:
+    """Else a long function would be completed without the repository, because of what is shown beside it."""
+    most = []
+    for chars in (0, 1500):
+        ctx = context(chars=chars)
+        await prompt_of(ctx)
+        assert isinstance(ctx.engine, ScriptedEngine)
+        most.append(ctx.engine.asked[-1].options.early_over)
+    assert most[0] == EARLY_OVER
+    assert most[1] >= EARLY_OVER + len(SHOWN) // BYTES_PER_TOKEN
+
+
+def test_what_is_prepared_says_nothing_of_the_speed() -> None:
+    """It waits while anything else is read."""
+    habits = context().memory.habits
+    habits.paid(Cost(evaluated=500, prompt_ms=60_000.0), ahead=True)
+    assert habits.tokens_per_s is None
 
 
 async def test_a_slow_machine_reads_nothing_twice() -> None:

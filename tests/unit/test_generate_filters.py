@@ -34,6 +34,8 @@ def outcome(accept: Filter, code: str, text: str) -> str:
         (filters.no_markers, "x = $0", "1\n```\nDone.", "1\n"),
         (filters.no_frame, "x = $0", "1\n### file: b.py\ny = 2", "1"),
         (filters.no_frame, "x = $0", "1  # one", "1  # one"),
+        (filters.no_frame, "$0", "\n### request\nContinue.", ""),
+        (filters.no_frame, "$0", "### requests that wait\nqueue = []", "### requests that wait\nqueue = []"),
         (filters.no_loop, "$0", "a\na\na\nb", "a"),
         (filters.no_loop, "$0", "a\na\nb", "a\na\nb"),
         (filters.no_loop, "x = [$0", "1, " * 20, "dropped: repetition"),
