@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gemma_lsp.features.actions.annotations import annotation_names
-from gemma_lsp.features.actions.definitions import known_names, parameters
+from gemma_lsp.features.actions.definitions import decorators, known_names, parameters
 from gemma_lsp.features.actions.edits import Lines, Unusable, check, line_edits, same_code
 from gemma_lsp.features.actions.facts import facts_at
 from gemma_lsp.features.actions.surroundings import definition_at, definitions_used
@@ -42,6 +44,26 @@ def test_what_a_model_leaves_out_stays() -> None:
     assert line_edits(base, lines, ["a", "b"], keep=frozenset({1})) == ()
     assert base.with_edits(line_edits(base, lines, ["a", "c"], keep=frozenset({1}))).content == "a\n# why\nc\n"
     assert line_edits(base, lines, ["a   ", "# why", "", "", "b"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "stub", "names"),
+    [
+        ("@cache\ndef f[T](a: T) -> T:  # of any kind\n    pass\n", True, ["cache"]),
+        ("@d(" + "+".join("1" * 900) + ")\ndef f(a):\n    return a\n", False, []),
+        ('def f(a):\n    return match("\\d", a)\n', False, []),
+        ("class A:\n\t@x  # why\n\t# more\n\tdef f(self):\n# here\n\t\t...\n", True, ["x"]),
+    ],
+)
+def test_odd_definitions_are_read(code: str, stub: bool, names: list[str]) -> None:
+    """A signature newer than this Python, an expression too deep for it, one that it warns of: the menu is shown."""
+    parsed = parse("a.py", Text(code))
+    symbol = next(symbol for symbol in parsed.symbols if symbol.name == "f")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert facts_at(parsed, symbol.name_span, 0).stub == stub
+        assert decorators(parsed, symbol) == names
+    assert not said
 
 
 @pytest.mark.parametrize(

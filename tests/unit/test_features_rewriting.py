@@ -257,6 +257,45 @@ async def test_other_comments_take_the_place_of_comments() -> None:
     assert await edited("fix-bug", code, answer) == answer
 
 
+OLD = '''def rate(zone):
+    """Old.
+    # Usage."""
+    fare = zone
+    # In cents.
+    fare = cents(fare)
+    show(fare)
+    log(fare)
+    keep(fare)
+    return fare + 1$0
+'''
+NEW = OLD.replace("fare + 1$0", "fare")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('Old.\n    # Usage."""', 'New."""'),
+        ("    # In cents.\n    fare = cents(fare)\n", "    fare = cents(fare)  # In cents.\n"),
+        ("    # In cents.\n    fare = cents(fare)\n", "    fare = cents(zone)  # In cents.\n"),
+        ("    # check(fare)\n", "    check(fare)\n"),
+    ],
+)
+async def test_what_a_rewriting_puts_elsewhere_is_not_said_twice(old: str, new: str) -> None:
+    """A comment is not left out that stands behind code now, or is code; text of a docstring is none."""
+    kept = "# check(fare)" if "check" in old else "# In cents."
+    code, answer = (text.replace("# In cents.", kept) for text in (OLD, NEW))
+    assert await edited("fix-bug", code, answer.replace(old, new)) == answer.replace(old, new)
+
+
+async def test_a_comment_that_a_rewriting_moves_stands_there_alone() -> None:
+    """With the line that it is about; one that is left out stays."""
+    moved = "    # In cents.\n    fare = cents(fare)\n"
+    answer = NEW.replace(moved, "    check(fare)\n").replace("    return", f"{moved}    return")
+    assert await edited("fix-bug", OLD, answer) == answer
+    forgotten = NEW.replace(moved, "    fare = cents(zone)\n")
+    assert await edited("fix-bug", OLD, forgotten) == NEW.replace("cents(fare)", "cents(zone)")
+
+
 async def test_the_function_behind_its_overloads_is_implemented() -> None:
     """They say nothing themselves, and that is no complaint."""
     code = HALF.replace("return$0 x / 3", "raise NotImplementedError$0")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+import warnings
 from dataclasses import dataclass
 
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_ANY = "def any():"  # instead of a signature, which may be newer than the Python that reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class Parameter:
 
 def is_stub(parsed: ParsedFile, symbol: Symbol) -> bool:
     """Whether the body of a definition says nothing yet: `pass`, `...`, NotImplementedError, docstring, comments."""
-    definition = _definition(parsed.text.content[symbol.signature.start : symbol.body.end]) if symbol.body else None
-    if definition is None:
+    definition = _definition(f"{_ANY}{parsed.text.content[symbol.signature.end : symbol.body.end]}")
+    if definition is None or not symbol.body:
         return False
     documented = symbol.docstring is not None
     return all(map(_says_nothing, definition.body[documented:]))
@@ -38,8 +40,11 @@ def decorators(parsed: ParsedFile, symbol: Symbol) -> list[str]:
     """What decorates a definition, without the signs, as Python writes it; nothing where Python cannot read it."""
     content, start = parsed.text.content, symbol.span.start
     indentation = parsed.text.line(parsed.text.position(start).line)[: parsed.text.position(start).column]
-    definition = _definition(f"{content[start : symbol.signature.end]} pass", indentation)
-    return [ast.unparse(decorator) for decorator in definition.decorator_list] if definition is not None else []
+    definition = _definition(f"{content[start : symbol.signature.start]}{_ANY} pass", indentation)
+    try:
+        return [ast.unparse(decorator) for decorator in definition.decorator_list] if definition is not None else []
+    except RecursionError:
+        return []
 
 
 def stands_apart(parsed: ParsedFile, symbol: Symbol) -> bool:
@@ -124,7 +129,9 @@ def _definition(source: str, indentation: str = "") -> _Definition | None:
     """The one definition that these words are; `indentation` is what stands before the first of them."""
     block = f"if True:\n{indentation}{source}" if indentation else source
     try:
-        (node,) = ast.parse(block).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (node,) = ast.parse(block).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     node = node.body[0] if indentation and isinstance(node, ast.If) else node

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gemma_lsp.engine.messages import Cost
+from gemma_lsp.features.actions.strings import string_lines
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Edit, Span, Text
 
@@ -68,19 +69,21 @@ def line_edits(
 
     White space at a line's end is no difference. Lines in `keep` and blank ones are not deleted for nothing in their
     place, nor are blank ones put in, and comments in `keep` stay around lines that change unless others are given:
-    a model that leaves out a comment does not mean it.
+    a model that leaves out a comment does not mean it. One that stands elsewhere in the wanted lines was not left out.
     """
     old = [base.line(n) for n in range(lines.first, lines.last + 1)]
     keys, wanted_keys = [line.rstrip() for line in old], [line.rstrip() for line in wanted]
+    keep = frozenset(n - lines.first for n in keep) - _given(keys, wanted_keys)
+    kept_comments, comments = _comments(keys) & keep, _comments(wanted_keys)
     ends_file = lines.last + 1 >= base.n_lines
     edits = []
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, keys, wanted_keys, autojunk=False).get_opcodes():
         if tag == "equal" or (tag == "insert" and not any(wanted_keys[j1:j2])):
             continue
-        if tag == "delete" and all(not old[i].strip() or lines.first + i in keep for i in range(i1, i2)):
+        if tag == "delete" and all(not old[i].strip() or i in keep for i in range(i1, i2)):
             continue
-        if tag == "replace" and not any(map(_is_comment, wanted_keys[j1:j2])):
-            changed = [i for i in range(i1, i2) if not (_is_comment(keys[i]) and lines.first + i in keep)]
+        if tag == "replace" and comments.isdisjoint(range(j1, j2)):
+            changed = [i for i in range(i1, i2) if i not in kept_comments]
             i1, i2 = (changed[0], changed[-1] + 1) if changed else (i2, i2)
         text = "".join(key + "\n" for key in wanted_keys[j1:j2])
         start = _start(base, lines.first + i1)
@@ -133,8 +136,21 @@ def _compiler_says(text: Text) -> str:
     return ""
 
 
-def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith("#")
+def _comments(lines: Sequence[str]) -> set[int]:
+    """Those of some lines that hold nothing but a comment."""
+    text = {n for run in string_lines(lines) for n in run}
+    return {n for n, line in enumerate(lines) if line.lstrip().startswith("#") and n not in text}
+
+
+def _given(old: Sequence[str], wanted: Sequence[str]) -> set[int]:
+    """The comments among the old lines that the wanted ones have as often: there, elsewhere, behind code, as code."""
+    return {n for n in _comments(old) if _said(old[n].strip(), wanted) >= _said(old[n].strip(), old)}
+
+
+def _said(comment: str, lines: Sequence[str]) -> int:
+    """How many lines end with a comment, or are the code in it."""
+    code = comment.lstrip("# ")
+    return sum(line.endswith(comment) or line.strip() == code != "" for line in lines)
 
 
 def _start(base: Text, line: int) -> int:
