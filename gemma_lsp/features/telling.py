@@ -187,7 +187,8 @@ async def _hear(ctx: FeatureContext, tail: RequestTail, listener: _Listener, man
     answer = await gather(ctx.engine, ctx.workspace, prompt, _options(ctx, tail, manner, budget), listener.hear)
     cost, thoughts = answer.cost, ctx.frame.thinking
     broken_off = budget is not None and budget.spent and answer.reason in ("enough", "cancelled")
-    if thoughts and budget and (broken_off or (listener.in_thoughts and answer.reason in _UNANSWERED)):
+    silent = listener.in_thoughts and not listener.text.strip() and answer.reason in _UNANSWERED
+    if thoughts and budget and (broken_off or silent):
         said = _with_marks(answer.text, thoughts)
         if listener.in_thoughts:
             said += (Segment(Region.REQUEST, thoughts.close, special=True),)

@@ -58,3 +58,13 @@ async def test_what_comes_late_is_thought_or_answered(late: str, thoughts: str) 
     assert said.endswith(("<channel|>It ", "which of the two, I <channel|>"))
     marks = [segment.text for segment in engine.asked[-1].prompt if segment.special][-2:]
     assert marks == ["<|channel>thought\n", "<channel|>"]
+
+
+async def test_second_thoughts_are_no_reason_to_answer_again() -> None:
+    """Once it has said something, the model has answered, whatever it thinks of that."""
+    case = Case(name="", source="", files={"a.py": "def f(a):\n    return 1 / a\n"}, path="a.py", offset=0)
+    words = "<|channel>thought\nHm.<channel|>It divides by zero.<|channel>thought\nIs that all?"
+    engine = ScriptedEngine(words, model=scripted_model("chat"))
+    told = await explain(context_for(case, engine), ExplainRequest(path="a.py", span=Span(12, 24)), lambda delta: None)
+    assert told.words == "It divides by zero."
+    assert len(engine.asked) == 1
