@@ -115,8 +115,9 @@ def _windows(text: Text, span: Span) -> Iterator[Span]:
 
 
 def _overlap(piece: _Piece, other: _Piece) -> bool:
+    """Whether two pieces say the same in part: of one file, or copies."""
     apart = piece.span.end <= other.span.start or other.span.end <= piece.span.start
-    return piece.path == other.path and not apart
+    return not apart if piece.path == other.path else piece.text.strip() == other.text.strip()
 
 
 def _weights(pieces: Sequence[_Piece], wanted: AbstractSet[str]) -> Mapping[str, float]:

@@ -66,6 +66,13 @@ def test_there_is_no_more_than_was_asked_for() -> None:
     assert similar_code(index, "here.py", len(HERE), whole, 50) == ()
 
 
+def test_a_copy_is_not_shown_again() -> None:
+    """There is room for something else."""
+    index = index_of(here=HERE, trains=TRAINS, old_trains=TRAINS, buses=BUSES)
+    found = similar_code(index, "here.py", len(HERE), Span(0, len(HERE)), 5000)
+    assert sorted(excerpt.text for excerpt in found) == sorted([TRAINS, BUSES])
+
+
 def test_a_long_function_is_shown_in_part_and_no_line_of_it_twice() -> None:
     """The part that is like the place."""
     lines = [f"    canvas.paint(shape, {n})" for n in range(3 * WINDOW)]
