@@ -7,7 +7,7 @@ from textwrap import indent
 import pytest
 
 from gemma_lsp.base.errors import EditError
-from gemma_lsp.features.actions import ExplainRequest, edit_action, run_action
+from gemma_lsp.features.actions import ExplainRequest, definitions, edit_action, run_action
 from gemma_lsp.features.actions.targets import definition_target
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Span, Text
@@ -226,6 +226,16 @@ async def test_what_says_something_is_not_implemented_once_more(body: str) -> No
     """However little it is."""
     with pytest.raises(EditError, match="still to be written"):
         await edited("implement", f"def f(a):\n    {body}\n", "def f(a):\n    return a\n")
+
+
+async def test_a_long_function_is_not_read_to_see_that_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The menu would wait for it; a long docstring above nothing is nothing."""
+    parsed = parse("a.py", Text("def f(a):\n" + "    a = call(a)\n" * 400))
+    monkeypatch.setattr(definitions, "_definition", lambda source: pytest.fail("it was read"))
+    assert not definitions.is_stub(parsed, parsed.symbols[0])
+    monkeypatch.undo()
+    parsed = parse("a.py", Text('def f(a):\n    """Says' + "\n    much" * 400 + '\n    """\n    # and nothing\n'))
+    assert definitions.is_stub(parsed, parsed.symbols[0])
 
 
 CACHED = """class Depot:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from gemma_lsp.syntax.types import ParsedFile, Symbol, SymbolKind
 
+MOST_OF_A_STUB = 1000  # characters; what says more is code, and long functions must not hold up a menu
+
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _ANY = "def any():"  # instead of a signature, which may be newer than the Python that reads it
 
@@ -24,11 +26,12 @@ class Parameter:
 
 def is_stub(parsed: ParsedFile, symbol: Symbol) -> bool:
     """Whether the body of a definition says nothing yet: `pass`, `...`, NotImplementedError, docstring, comments."""
-    definition = _definition(f"{_ANY}{parsed.text.content[symbol.signature.end : symbol.body.end]}")
-    if definition is None or not symbol.body:
-        return False
     documented = symbol.docstring is not None
-    return all(map(_says_nothing, definition.body[documented:]))
+    begins = symbol.docstring.end if symbol.docstring is not None else symbol.body.start
+    if not symbol.body or symbol.body.end - begins > MOST_OF_A_STUB:
+        return False
+    definition = _definition(f"{_ANY}{parsed.text.content[symbol.signature.end : symbol.body.end]}")
+    return definition is not None and all(map(_says_nothing, definition.body[documented:]))
 
 
 def is_overload(parsed: ParsedFile, symbol: Symbol) -> bool:
