@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -74,6 +75,15 @@ def test_processes_do_some_of_the_work(texts: dict[str, Text], monkeypatch: pyte
 def test_nothing_is_lost_with_a_process(
     texts: dict[str, Text], command: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    wait = readers._Work.wait
+
+    def patient(work: readers._Work) -> object:
+        end = time.monotonic() + 60
+        while "help" not in caplog.text and time.monotonic() < end:  # else all may be read before it is noticed
+            time.sleep(0.005)
+        return wait(work)
+
+    monkeypatch.setattr(readers._Work, "wait", patient)
     monkeypatch.setattr(readers, "own_module", lambda module: command)
     assert dict(read_all(texts, 2)) == _here(texts)
     assert "help" in caplog.text
