@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.engine import audience
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.audience import Audience, Listener
@@ -311,16 +312,18 @@ def test_whoever_joins_in_the_middle_hears_everything_once(monkeypatch: pytest.M
 # -- asking what it would take -------------------------------------------------------------------------------------
 
 
-class Turnstile(Gate):
-    """Lets so many batches through, and closes again."""
+class Turnstile(FakeBackend):
+    """A fake whose batches each wait for a ticket."""
 
-    left = 2
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.tickets = threading.Semaphore(0)
+        self.entered = threading.Event()
 
     def evaluate(self, seq, position, tokens, logits, abort):  # type: ignore[no-untyped-def]
+        self.entered.set()
+        assert self.tickets.acquire(timeout=WAIT)
         super().evaluate(seq, position, tokens, logits, abort)
-        self.left -= 1
-        if self.left == 0:
-            self.open.clear()
 
 
 async def test_who_asks_what_it_would_take_does_not_wait_for_anothers_reading() -> None:
@@ -329,17 +332,16 @@ async def test_who_asks_what_it_would_take_does_not_wait_for_anothers_reading() 
     engine = Engine(lambda progress: backend)
     engine.start()
     client = LocalClient(engine)
-    backend.open.clear()
     long = (Segment(Region.BODY, "x" * 2000),)
     reading = asyncio.create_task(client.warm("other", long, lambda progress: None))
     assert await asyncio.to_thread(backend.entered.wait, WAIT)
     asking = asyncio.create_task(client.reach("w", (Segment(Region.BODY, "y" * 20),)))
     while (await client.status()).queued < 2:
         await asyncio.sleep(0.001)
-    backend.open.set()
+    backend.tickets.release(2)
     async with asyncio.timeout(WAIT):
         assert (await asking).evaluated == 21
     assert not reading.done()
-    backend.open.set()
+    backend.tickets.release(1000)
     await reading
     await client.close()
