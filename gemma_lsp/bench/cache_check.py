@@ -14,7 +14,7 @@ from statistics import fmean
 import gemma_lsp
 from gemma_lsp.bench.driver import Driver, LogProbs
 from gemma_lsp.bench.replay.fidelity import kl
-from gemma_lsp.kv.splice import BEHIND
+from gemma_lsp.kv.splice import BEFORE, BEHIND
 from gemma_lsp.prompt.segments import Prompt, Region, Segment
 
 N_CTX = 8192
@@ -74,9 +74,9 @@ def check_cache(driver: Driver) -> CacheReport:
     again = driver.score("warm", (*full, *asked), truth, exact=False)
     bare = driver.score("cold", (*without, *asked), truth, exact=True)
     spliced = None
-    if driver.backend.can.shift and not driver.backend.info.n_swa:  # where the product does it
+    if driver.backend.can.shift:
         driver.bring("warm", without, exact=True)
-        driver.splice("warm", full, 0, BEHIND)
+        driver.splice("warm", full, BEFORE, BEHIND)
         spliced = driver.score("warm", (*full, *asked), truth, exact=False)
 
     noise, stale = _mean(cold, singly), _mean(bare, cold)

@@ -6,7 +6,7 @@ Also here: the prompts that the same moment would have under other designs, to c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gemma_lsp.app.laying import budget
@@ -86,10 +86,13 @@ class TokenCounter:
 
 
 class Editing:
-    """A repository being edited. Invariant: `resident.index` is the current text of every file."""
+    """A repository being edited. Invariant: `resident.index` is the current text of every file.
 
-    def __init__(self, history: History, model: ModelInfo, count: TokenCounter) -> None:
-        self._model, self._volatility = model, history.volatility
+    `room`: tokens of the budget that a new layout leaves to what is folded into it later.
+    """
+
+    def __init__(self, history: History, model: ModelInfo, count: TokenCounter, room: int = 0) -> None:
+        self._model, self._volatility, self._room = model, history.volatility, room
         self.count = count
         self.frame = frame_for(model, history.name)
         index = build(WorkspaceSnapshot(root=None, name=history.name, files=history.files))
@@ -154,14 +157,15 @@ class Editing:
 
     def _planned(self, index: Index, previous: Layout | None) -> Layout:
         recent = tuple(p for p in self._recent if p in index.files)
+        whole = budget(self._model, 0) - self.count.total(self.frame.head)
         options = LayoutOptions(
-            budget_tokens=budget(self._model, 0) - self.count.total(self.frame.head),
+            budget_tokens=whole - self._room,
             open_paths=recent[:1],
             recent_paths=recent,
             volatility=self._volatility,
             previous=previous,
         )
-        return plan_layout(index, options, self.count)
+        return replace(plan_layout(index, options, self.count), budget=whole)
 
 
 def _body_now(first: Sequence[str], resident: Resident) -> Prompt:

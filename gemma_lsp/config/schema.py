@@ -79,8 +79,8 @@ class EngineSettings:
     )
     splices: bool = setting(
         True,
-        "Whether what has changed is put into its place inside the cache when nobody works, on models without a "
-        "sliding window, and read exactly later. Off: it is told behind the repository until that is read again.",
+        "Whether what has changed is put into its place inside the cache when nobody works, and read exactly later. "
+        "Off: it is told behind the repository until that is read again.",
     )
 
 

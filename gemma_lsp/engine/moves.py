@@ -11,7 +11,7 @@ from gemma_lsp.engine.messages import Generate, Warm
 from gemma_lsp.engine.splicing import Scratch, apply_splice_op
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import Plan, Wanted
-from gemma_lsp.kv.splice import Splice, SpliceOp, SplicePlan, compaction
+from gemma_lsp.kv.splice import BEFORE, Splice, SpliceOp, SplicePlan, compaction
 
 TIMES = 8  # splices are planned anew when something came between two of them, so often
 
@@ -38,7 +38,7 @@ class Moves:
             return None
         can = replace(trunk.can, shift=self._backend.can.shift)  # it may have been found out since
         found = compaction(trunk.ledger, wanted, can, exact, self._backend.n_slice)
-        if found and found.ops and (self._times >= TIMES or len(trunk.ledger) + found.inserted > self.room):
+        if found and found.ops and (self._times >= TIMES or found.cells > self.room):
             return None
         return found
 
@@ -52,6 +52,6 @@ class Moves:
         assert trunk.side
         trunk.side.clear()
         op = self._left[0]
-        n = apply_splice_op(self._backend, trunk, op, Scratch(trunk.side.seq, 0), abort)
+        n = apply_splice_op(self._backend, trunk, op, Scratch(trunk.side.seq, BEFORE), abort)
         self._left.popleft()
         return op.region if isinstance(op, Splice) else "", n

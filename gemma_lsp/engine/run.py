@@ -185,8 +185,9 @@ class Run:
         self._at = (self._plan.run, self._plan.offset)
         self._now = wanted
         if first:
-            self.spent.started = time.monotonic()
-            self.spent.reused, self.spent.hidden = self._plan.reused, self._plan.hidden
+            self.spent.started, self.spent.hidden = time.monotonic(), self._plan.hidden
+        if not self.spent.prompted:  # what it has evaluated before it was planned anew is not reused
+            self.spent.reused = max(0, self._plan.reused - sum(self.spent.by_region.values()))
 
     def _predict(self, trunk: Trunk) -> str:
         exact = plan(trunk.ledger, self.wanted, trunk.can, self.policy)
@@ -207,7 +208,7 @@ class Run:
         self.moves.take(found)
         if found is None:
             return exact
-        return replace(exact, ops=(), reused=found.kept) if found.ops else None
+        return replace(exact, ops=(), reused=found.kept - found.warmed) if found.ops else None
 
     def _move(self, trunk: Trunk, abort: Callable[[], bool]) -> None:
         region, n = self.moves.step(trunk, abort)

@@ -33,8 +33,8 @@ class Scratch:
 def apply_splice_op(backend: Backend, trunk: Trunk, op: SpliceOp, scratch: Scratch, abort: Abort) -> int:
     """Carries out one operation of a splice plan; returns how many tokens that took.
 
-    After `Aborted` the trunk is as before, after any other error it is empty; after `ShiftFailed` every trunk is, and
-    its owner must `clear` it.
+    After `Aborted`, and an error while a window is read, the trunk is as before; after any other error it is empty;
+    after `ShiftFailed` every trunk is, and its owner must `clear` it.
     """
     match op:
         case Splice():

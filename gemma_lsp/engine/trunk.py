@@ -151,7 +151,8 @@ class Trunk:
 
     def _pin(self, start: int, stop: int) -> None:
         """Shares what is left of a range's sliding cells, so that it can come back into the window whole."""
-        for first, last in (span(start, stop) & self.ledger.sliding) - self.ledger.guarded:
+        there = self.ledger.sliding | self.ledger.warmed
+        for first, last in (span(start, stop) & there) - self.ledger.guarded:
             self._backend.copy(self.seq, self._guard, first, last)
             self.ledger.guard(first, last)
 

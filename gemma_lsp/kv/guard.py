@@ -39,7 +39,7 @@ def guard_ops(ledger: Ledger, ends: tuple[int, int], n_guard: int) -> list[Share
         return []
     desired = _desired(ledger.n_swa, ends, n_guard).below(len(ledger))
     stale = ledger.guarded - desired
-    fresh = (desired - ledger.guarded) & (ledger.sliding - ledger.hidden)
+    fresh = (desired - ledger.guarded) & ((ledger.sliding | ledger.warmed) - ledger.hidden)
     # Sharing walks all cells, so it waits until half a window has come together or something is about to be lost.
     if not stale and len(fresh) < ledger.n_swa // 2:
         fresh = fresh if _in_danger(fresh, len(ledger), ledger.n_swa) else Ranges()

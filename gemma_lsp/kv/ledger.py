@@ -98,7 +98,17 @@ class Ledger:
 
     def can_rewind(self, length: int, hidden: Ranges | None = None, *, exact: bool = True) -> bool:
         """Whether a rewind to `length` provably loses nothing that the next token needs; warmed cells are not exact."""
-        return (self.sliding if exact else self.sliding | self.warmed).covers(self.window_at(length, hidden))
+        return self.resident(length, exact=exact).covers(self.window_at(length, hidden))
+
+    def resident(self, length: int, *, exact: bool) -> Ranges:
+        """Sliding cells that may be gone on from at `length`.
+
+        Warmed ones only where not all before is exact: else what follows them would be called so.
+        """
+        if exact or not self.warmed:
+            return self.sliding
+        first = next((run.start for run in self.runs if run.approximate), len(self.tokens))
+        return self.sliding | self.warmed if first < length else self.sliding
 
     # -- effects ---------------------------------------------------------------------------------------------------
 
@@ -124,8 +134,8 @@ class Ledger:
         """[start, stop) moved to the attic; its sliding cells are only safe where the guard shares them."""
         self.revision += 1
         self.hidden |= span(start, stop)
-        self.sliding -= span(start, stop) - self.guarded
-        self.warmed -= span(start, stop)
+        lost = span(start, stop) - self.guarded
+        self.sliding, self.warmed = self.sliding - lost, self.warmed - lost
 
     def reveal(self, start: int, stop: int) -> None:
         """[start, stop) came back from the attic."""
@@ -139,14 +149,15 @@ class Ledger:
     def unguard(self, start: int, stop: int) -> None:
         """The guard let go of [start, stop)."""
         self.guarded -= span(start, stop)
-        self.sliding -= self.hidden & span(start, stop)
+        lost = self.hidden & span(start, stop)
+        self.sliding, self.warmed = self.sliding - lost, self.warmed - lost
 
     def lose(self, start: int) -> None:
         """A batch that starts at `start` was given cells: whatever lies behind its window may have been recycled."""
         if self.n_swa:
             keep = self.guarded | span(max(0, start - self.n_swa + 1), max(start, len(self.tokens)))
-            self.sliding &= keep - (self.hidden - self.guarded)
-            self.warmed &= keep - self.hidden
+            keep -= self.hidden - self.guarded
+            self.sliding, self.warmed = self.sliding & keep, self.warmed & keep
 
     def append(self, key: str, region: str, tokens: Sequence[int], offset: int = 0) -> None:
         """Tokens were evaluated at the end, as those of the segment `key` from `offset` on.

@@ -229,10 +229,9 @@ def _settle(
         path = _strip(_back(ledger, wanted, path, 1))
     if path.length < len(ledger) and not can.trim:
         return _Path(0, Ranges(), 0, 0)
-    there = ledger.sliding if exact else ledger.sliding | ledger.warmed
     while path.length and not ledger.can_rewind(path.length, path.hidden, exact=exact):
         # A window that ends inside a lost range holds lost cells, so the next candidate is that range's start.
-        missing = ledger.window_at(path.length, path.hidden) - there
+        missing = ledger.window_at(path.length, path.hidden) - ledger.resident(path.length, exact=exact)
         start = list(missing)[-1][0]
         path = _strip(_back(ledger, wanted, path, path.length - start))
     return path

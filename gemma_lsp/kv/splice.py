@@ -17,6 +17,7 @@ from gemma_lsp.kv.ranges import Ranges, span
 
 PIECE = 256  # tokens that one splice inserts at most
 BEHIND = 32  # tokens behind a change that are read again; docs/benchmarks/fidelity.md
+BEFORE = 64  # tokens before a change that are read again where a windowed cache has lost them; the same page
 SHIFTS = 128  # splices that a cell may live through until it is read again; see docs/design/splice.md
 SHARE = 0.3  # of the prompt that splices may have evaluated
 WORTH = 0.5  # of what the exact way costs is what splices may cost
@@ -62,6 +63,7 @@ class SplicePlan:
     """Carry out `ops` in order. `inserted`: tokens to evaluate; `dropped`: tokens that go; `kept`: that stay or move.
 
     `warmed`: tokens that are evaluated besides, so that the sliding layers have a window where one is lost.
+    `cells`: how many the trunk and one such window fill at most, from the first splice on.
     """
 
     ops: tuple[SpliceOp, ...]
@@ -69,11 +71,12 @@ class SplicePlan:
     inserted: int
     dropped: int
     warmed: int
+    cells: int
 
     @classmethod
     def nothing(cls, loose: Plan) -> SplicePlan:
         """Nothing to do in the middle: the rest is an append."""
-        return cls(ops=(), kept=loose.reused, inserted=0, dropped=0, warmed=0)
+        return cls(ops=(), kept=loose.reused, inserted=0, dropped=0, warmed=0, cells=loose.length)
 
     @property
     def evaluate(self) -> int:
@@ -115,12 +118,14 @@ def plan_splices(
         return None
     first: list[Op] = [Rewind(end)] if end < len(ledger) else []
     first += [Reveal(a, b) for a, b in ledger.hidden & stay]
+    windows = _predicted(ledger, first, splices, rewarm)
     return SplicePlan(
         ops=(*first, *splices, Relabel(parts)),
         kept=n_wanted - inserted,
         inserted=inserted,
         dropped=sum(s.stop - s.start for s in splices),
-        warmed=_predicted(ledger, first, splices, rewarm),
+        warmed=sum(windows),
+        cells=end + inserted + max(windows, default=0),
     )
 
 
@@ -129,15 +134,12 @@ def compaction(
 ) -> SplicePlan | None:
     """The splices that make the trunk the wanted one, where they are worth it: much cheaper than the exact way, and
     within the budget. With no splice in it: the trunk is such a one already. `n_slice`: tokens of a batch at most.
-
-    On plain attention only. A windowed cache has lost the windows that rewinds need where something was spliced, and
-    errata are truer there (docs/benchmarks/fidelity.md).
     """
     n_wanted = sum(len(w.tokens) for w in wanted)
-    if not can.shift or ledger.n_swa or exact.evaluate < LEAST:
+    if not can.shift or exact.evaluate < LEAST:
         return None
     budget = Budget(tokens=int(n_wanted * SHARE), shifts=SHIFTS, piece=min(n_slice, PIECE), behind=BEHIND)
-    found = plan_splices(ledger, wanted, can, budget)
+    found = plan_splices(ledger, wanted, can, budget, BEFORE)
     if found is None:
         loose = plan(ledger, wanted, can, Policy(logits=False, slack=0))
         return None if loose.hidden or loose.evaluate > exact.evaluate * WORTH else SplicePlan.nothing(loose)
@@ -161,19 +163,20 @@ def spliced(ledger: Ledger, op: Splice, rewarm: int) -> int:
     """The effect of a splice on the ledger; returns how many tokens were warmed."""
     ledger.lose(len(ledger))  # other sequences were given cells
     warm = to_warm(ledger, op, rewarm)
-    ledger.splice(op.start, op.stop, op.tokens, op.region, span(op.start - warm, op.start) if warm else None)
+    window = ledger.window_at(op.start) & span(op.start - warm, op.start)  # of a longer reading no more is carried over
+    ledger.splice(op.start, op.stop, op.tokens, op.region, window if warm else None)
     return warm
 
 
-def _predicted(ledger: Ledger, first: Sequence[Op], splices: Sequence[Splice], rewarm: int) -> int:
-    """Tokens that the splices will warm: what they do is done to a copy."""
+def _predicted(ledger: Ledger, first: Sequence[Op], splices: Sequence[Splice], rewarm: int) -> list[int]:
+    """Tokens that each of the splices will warm: what they do is done to a copy."""
     trial = ledger.copy()
     for op in first:
         if isinstance(op, Rewind):
             trial.rewind(op.length)
         elif isinstance(op, Reveal):
             trial.reveal(op.start, op.stop)
-    return sum(spliced(trial, op, rewarm) for op in splices)
+    return [spliced(trial, op, rewarm) for op in splices]
 
 
 def _changes(kept: Sequence[Kept]) -> Iterator[tuple[int, int, int, int]]:

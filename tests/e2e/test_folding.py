@@ -1,4 +1,4 @@
-"""What was told goes back into the body, in the real processes: a model with plain attention, whose cells can be moved.
+"""What was told goes back into the body, in the real processes: models whose cells can be moved, with and without a window.
 
 Over a scripted engine, step by step, this is tests/unit/test_app_warming.py; here the cache is llama.cpp's.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gemma_lsp.kv.splice import BEHIND
+import pytest
+
+from gemma_lsp.kv.splice import BEFORE, BEHIND
 from tests.e2e.server import LIMIT_S, OPTIONS, SERVE, environment
 from tests.support.models import plain_model
 from tests.support.raw_client import RawClient, spawned
@@ -40,11 +42,12 @@ def readings(client: RawClient) -> list[Any]:
     return [told["cost"] for told in client.received("gemma-lsp/cost") if told["kind"] == "warm"]
 
 
-async def test_what_was_told_is_folded_into_the_body_by_moving_cells(tmp_path: Path) -> None:
+@pytest.mark.parametrize("windowed", [False, True], ids=["plain", "windowed"])
+async def test_what_was_told_is_folded_into_the_body_by_moving_cells(tmp_path: Path, windowed: bool) -> None:
     """Only the new text is read; an answer afterwards is not told of it again, and is known not to be exact."""
     files = {f"birds/{name}.py": module(name) for name in MODULES}
     shop = write_files(tmp_path / "shop", files)
-    env = {**environment(), "GEMMA_LSP_MODEL": str(plain_model())}
+    env = {**environment(), **({} if windowed else {"GEMMA_LSP_MODEL": str(plain_model())})}
     options = {**OPTIONS, "index": {"budget_tokens": 3000}, "diagnostics": {"enabled": "off"}}
     async with spawned(SERVE, env, tmp_path / "log") as client:
         client.limit_s = LIMIT_S
@@ -64,7 +67,8 @@ async def test_what_was_told_is_folded_into_the_body_by_moving_cells(tmp_path: P
 
         folded = (await client.until(lambda: readings(client)[1:]))[0]
         assert not folded["exact"]
-        assert folded["evaluated"] < told["evaluatedByRegion"]["errata"] + 3 * BEHIND
+        again = 3 * (BEHIND + (BEFORE if windowed else 0))
+        assert folded["evaluated"] < told["evaluatedByRegion"]["errata"] + again
         assert folded["reused"] + folded["evaluated"] == folded["prompt"] > first["prompt"]
 
         await client.result("textDocument/inlineCompletion", inline_at(last, 7, len("    return ")))

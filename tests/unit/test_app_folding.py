@@ -18,6 +18,7 @@ from gemma_lsp.config.load import Strength, client_source
 from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Cost
+from gemma_lsp.kv.splice import BEFORE
 from gemma_lsp.prompt import resident as resident_module
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.workspace.mirror import RawChange
@@ -41,9 +42,9 @@ class Costs(Recorder):
             self.read.append(cost)
 
 
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend(n_ctx=4096, n_slice=256, can_be_moved=True)
+@pytest.fixture(params=[0, 48], ids=["plain", "windowed"])
+def backend(request: pytest.FixtureRequest) -> FakeBackend:
+    return FakeBackend(n_ctx=4096, n_swa=request.param, n_slice=256, can_be_moved=True)
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ async def test_what_was_told_goes_back_into_the_body_and_is_read_exactly_later(
     await until(lambda: len(host.read) > before and workspace.phase is Phase.READY)
     folded = host.read[before]
     assert not folded.exact
-    assert folded.evaluated < 300
+    assert folded.evaluated < 300 + (2 * BEFORE if backend.info.n_swa else 0)
     assert folded.reused > 1000
     assert "weight += 7" in shown(workspace)
     await until(lambda: len(host.read) > before + 1 and workspace.phase is Phase.READY)

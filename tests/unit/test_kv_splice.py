@@ -205,6 +205,55 @@ def test_warmed_cells_prove_nothing_but_are_gone_on_from() -> None:
     assert plan(trunk.ledger, parts, CAN, Policy(exact_only=True)).evaluate == 37
 
 
+def test_a_warmed_window_is_kept_so_that_a_long_tail_does_not_cost_the_head() -> None:
+    """Errata fold near the body's end, and answers are longer than a window: only the questions are read."""
+    backend, trunk = held("b:" + "a" * 40 + " e:" + "E" * 20 + " r:" + "q" * 30, n_swa=10)
+    body = "b:" + "a" * 35 + "XX" + "a" * 5
+    decided = decide(trunk, body, rewarm=3)
+    assert decided
+    carry_out(backend, trunk, decided, 3)
+    assert trunk.ledger.warmed & trunk.ledger.window_at(42)
+    for question in ("y" * 35, "z" * 35, "w"):
+        parts = wanted(f"{body} r:{question}")
+        found = plan(trunk.ledger, parts, CAN, Policy(slack=0))
+        assert found.evaluate == len(question)
+        evaluate(trunk, parts, found)
+        assert set(range(33, 42)) <= backend.sliding(1)
+
+
+def test_what_is_masked_of_a_warmed_window_comes_back_for_nothing() -> None:
+    """As it does where the window is proven: a change near the body's end is made, asked about and undone."""
+    head = "b:" + "a" * 40
+    backend, trunk = held(f"{head} b:bbbb b:cccc e:" + "E" * 20 + " r:" + "q" * 30, n_swa=10)
+    decided = decide(trunk, f"{head} b:bbbb b:cXccc", rewarm=3)
+    assert decided
+    carry_out(backend, trunk, decided, 3)
+    assert trunk.ledger.warmed & span(40, 44)
+    for text, read in (
+        (f"{head} b:cXccc e:BBB r:" + "w" * 30, 33),
+        (f"{head} b:cXccc e:BBB r:" + "v" * 30, 30),
+        (f"{head} b:bbbb b:cXccc r:yy", 2),
+    ):
+        parts = wanted(text)
+        found = plan(trunk.ledger, parts, CAN, Policy(slack=0))
+        assert found.evaluate == read
+        evaluate(trunk, parts, found)
+
+
+def test_warmed_cells_are_not_gone_on_from_where_all_before_is_exact() -> None:
+    """What follows them would be called exact, and could be written to disk."""
+    head = "b:" + "a" * 30 + " b:" + "b" * 30
+    backend, trunk = held(head + " b:" + "c" * 30, n_swa=10)
+    decided = decide(trunk, head + " b:X" + "c" * 30, rewarm=12)
+    assert decided
+    carry_out(backend, trunk, decided, 12)
+    assert list(trunk.ledger.warmed) == [(51, 60)]  # of a longer reading the window is what is carried over
+    parts = wanted(head + " r:q")
+    evaluate(trunk, parts, plan(trunk.ledger, parts, CAN, Policy(slack=0)))
+    assert trunk.ledger.exact_upto() == len(trunk.ledger)
+    assert backend.cells(0) == held(head + " r:q", n_swa=10)[0].cells(0)
+
+
 def test_a_cancel_while_the_window_is_warmed_leaves_the_trunk_as_it_was() -> None:
     """That part is cut short like any prefill."""
     backend, trunk = held("b:" + "a" * 20 + " b:" + "b" * 20, n_swa=6)
@@ -362,6 +411,11 @@ class SplicesToo(LedgerEqualsBackend):
             self.backend.fail_next, self.backend.fail_shifts = [], 0
             assert not self.backend.cells(SCRATCH)
         self.last = _first(wanted(" ".join(names)), len(self.trunk.ledger))
+
+    @invariant()
+    def what_is_warmed_is_there(self) -> None:
+        warmed = {p for a, b in self.trunk.ledger.warmed for p in range(a, b)}
+        assert warmed <= self.backend.sliding(0) | self.backend.sliding(2)
 
     @invariant()
     def moved_cells_are_known_and_not_called_exact(self) -> None:

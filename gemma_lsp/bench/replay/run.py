@@ -23,11 +23,12 @@ from gemma_lsp.bench.replay.ways import ways_for
 from gemma_lsp.bench.session import Load, LoadOptions, Say, session, tokens_of
 from gemma_lsp.engine.backend import Backend, tail_room
 from gemma_lsp.engine.messages import ModelInfo
-from gemma_lsp.kv.splice import BEHIND
+from gemma_lsp.kv.splice import BEFORE, BEHIND
 
 NO_FACTS = "facts: no function stands in full in the first part of the prompt; raise --n-ctx"
 MIN_CTX = 512  # of a model of which only the vocabulary is used
 NO_SHIFT = "splice, both: this model or build of llama.cpp cannot move cells; nothing was spliced"
+FACT_TOKENS = 24  # that a line with a fact takes at most, where tokens are not much shorter than usual
 ONE_TRUNK = 2  # contexts that one trunk with its masked cells, errata and tails fits into
 CELLS = 5  # contexts that three trunks with their masked cells and errata fit into
 
@@ -38,7 +39,7 @@ class BenchOptions:
 
     `rewarms`: tokens that a splice reads before its place, where the window is lost; each is measured.
     `behinds`: tokens that it reads again behind its place; each is measured with each.
-    `fold`: what was told goes back into the body when nobody waits, as the server does it on plain attention.
+    `fold`: what was told goes back into the body when nobody waits, as in the server.
     `counting` computes nothing: costs in tokens only, without times, fidelity and facts.
     `against`: llama-server or its folder, which is given the file `model`; it is asked at the same moments.
     """
@@ -55,7 +56,7 @@ class BenchOptions:
     model: str = ""
     facts: int = 0
     milestones: tuple[int, ...] = MILESTONES
-    rewarms: tuple[int, ...] = (64,)
+    rewarms: tuple[int, ...] = (BEFORE,)
     behinds: tuple[int, ...] = (BEHIND,)
     seed: int = 0
 
@@ -150,7 +151,8 @@ def _facts(options: BenchOptions, history: History, report: Report | None, load:
             milestones=options.milestones,
             seed=options.seed,
         )
-        facts = run_facts(driver, lambda: _editing(history, model, driver.backend), todo, say)
+        room = FACT_TOKENS * options.facts  # so that all of them can go into the body
+        facts = run_facts(driver, lambda: _editing(history, model, driver.backend, room), todo, say)
     finally:
         driver.close()
     found = report or Report(about=_about(options, history, model))
@@ -167,8 +169,8 @@ def _script(history: History, model: ModelInfo, backend: Backend) -> Script:
     return script_of(_editing(history, model, backend), history.commits)
 
 
-def _editing(history: History, model: ModelInfo, backend: Backend) -> Editing:
-    return Editing(history, model, TokenCounter(backend.tokenize))
+def _editing(history: History, model: ModelInfo, backend: Backend, room: int = 0) -> Editing:
+    return Editing(history, model, TokenCounter(backend.tokenize), room)
 
 
 def _about(options: BenchOptions, history: History, model: ModelInfo) -> About:

@@ -30,7 +30,7 @@ def replay_command(
     fidelity: Annotated[bool, typer.Option(help="Compare the probabilities with those of a recomputation.")] = True,
     count_only: Annotated[bool, typer.Option("--count-only", help="Tokens in seconds; no times, no fidelity.")] = False,
     fold: Annotated[
-        bool, typer.Option("--fold", help="With the arm early: as the server does it with models of plain attention.")
+        bool, typer.Option("--fold", help="With the arm early: what was told goes into the body, as in the server.")
     ] = False,
     facts: Annotated[int, typer.Option(min=0, help="Insert so many facts, and ask for each of them.")] = 0,
     ask_after: Annotated[
