@@ -1,4 +1,4 @@
-"""What was told goes back into the body, in the real processes: models whose cells can be moved, with and without a window.
+"""What was told goes back into the body by moving cells, in the real processes, with and without a window.
 
 Over a scripted engine, step by step, this is tests/unit/test_app_warming.py; here the cache is llama.cpp's.
 """

@@ -98,17 +98,17 @@ class Editor:
 
     def text_of(self, path: Path) -> str:
         """The buffer, written to its file."""
-        before = path.stat().st_mtime_ns
+        before = _state(path)
         self.command("write!")
-        self.until(lambda: path.exists() and path.stat().st_mtime_ns != before)
+        self.until(lambda: _state(path) not in (None, before))
         self.until(lambda: self._is_written(path))
         return path.read_text()
 
     def _is_written(self, path: Path) -> bool:
         """Whether the file has stopped growing: a long one is written in parts."""
-        size = path.stat().st_size
+        before = _state(path)
         time.sleep(2 * POLL_S)
-        return 0 < size == path.stat().st_size
+        return before is not None and before[1] > 0 and before == _state(path)
 
     def kill_server(self) -> None:
         os.kill(int(self._server_pid.read_text()), signal.SIGKILL)
@@ -117,6 +117,15 @@ class Editor:
         done = subprocess.run([*self._tmux, "capture-pane", "-e", "-p", "-t", "hx"], capture_output=True, check=True)
         lines = [Text.from_ansi(line) for line in done.stdout.decode().split("\n")[:HEIGHT]]
         pictures.keep(f"helix/{name}", lines)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """When a file was written last, in ns, and its size; None where it is missing: Helix moves it away to write it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 @contextmanager
