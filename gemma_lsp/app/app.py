@@ -88,6 +88,7 @@ class App:
             await self.engine.use(self.settings)
             for member in self._members.values():
                 member.warming.model_changed()
+                member.learning.forgotten()
         self.host.state_changed()
 
     def engine_lost(self) -> None:
@@ -221,6 +222,7 @@ class App:
     def _engine_lost(self) -> None:
         for member in self._members.values():
             member.warming.engine_lost()
+            member.learning.forgotten()
 
     def _answered_early(self, key: str) -> None:
         for member in self._members.values():

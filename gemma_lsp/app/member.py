@@ -9,6 +9,7 @@ from typing import Protocol
 from gemma_lsp.app.disk import Disk, NoDisk
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
+from gemma_lsp.app.learning import Learning
 from gemma_lsp.app.ports import Host
 from gemma_lsp.app.warming import Warming
 from gemma_lsp.app.workspace import Workspace
@@ -52,6 +53,8 @@ class Member:
         self._rules = self._disk.rules() if self._disk else None  # of the watch
         self._indexing = Indexing(self.workspace, host, self)
         self.warming = Warming(self.workspace, self._indexing, engine, host, idle_s)
+        self.learning = Learning(self.workspace, self._indexing, engine, idle_s)
+        self.warming.on_read = self.learning.wake
         self.workspace.on_left = self.warming.look
         self._watching: asyncio.Task[None] | None = None
         self._stop_watching = asyncio.Event()
@@ -60,6 +63,7 @@ class Member:
         """Begins to read the folder and to make it resident."""
         self._indexing.start()
         self.warming.start()
+        self.learning.start()
         if watch_disk and self._rules is not None and self._watching is None:
             self._watching = asyncio.create_task(self._watch(self._rules))
 
@@ -70,6 +74,7 @@ class Member:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
+        await self.learning.stop()
         await self.warming.stop()
         await self._indexing.stop()
         self.workspace.forget()
@@ -86,6 +91,7 @@ class Member:
             self.workspace.open(path, text)
         self.memory.edited(path, text.content)
         self.warming.touched()
+        self.learning.touched()
 
     def closed(self, path: str) -> None:
         """The editor let go of a file: the disk says what it holds now."""
@@ -116,6 +122,7 @@ class Member:
     def configure(self, settings: Settings) -> None:
         """Other settings: the folder is read again where they say what is read."""
         before, self.workspace.settings = self.workspace.settings, settings
+        self.learning.wake()
         if before.index == settings.index:
             return
         self._no_disk = NoDisk(settings.index)
@@ -140,6 +147,7 @@ class Member:
             frame=resident.frame,
             memory=self.memory,
             link_base=f"{ws.root.as_uri()}/" if ws.root else "",
+            learned=ws.learned,
             trust=self._engine.trust,
         )
 
@@ -162,6 +170,7 @@ class Member:
     def index_changed(self) -> None:
         """What it says may make the prompt stale."""
         self.warming.look()
+        self.learning.wake()
         self._host.state_changed()
 
     async def _watch(self, rules: IgnoreRules) -> None:

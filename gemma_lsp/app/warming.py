@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from gemma_lsp.app.engine_host import EngineHost
 from gemma_lsp.app.indexing import Indexing
@@ -41,6 +42,7 @@ class Warming(Worker):
         super().__init__()
         self.name = f"reading {workspace.name}"
         self._ws, self._indexing, self._engine, self._host = workspace, indexing, engine, host
+        self.on_read: Callable[[], None] = lambda: None  # something is resident, and the engine has time for more
         self._quiet, self._retry_s = Quiet(workspace.unasked, idle_s), RETRY_S
         self._doubtful = False  # an answer was given as if the prompt were not resident
         self._hurried = asyncio.Event()  # a failure is not waited out any more
@@ -278,6 +280,7 @@ class Warming(Worker):
             if not self._quiet.pressed.is_set():
                 ws.phase = Phase.PAUSED  # the person stopped it; answers still come
             return
+        self.on_read()
         ws.warmed_tokens = finished.cost.prompt or ws.warmed_tokens
         ws.phase = Phase.READY
         if not finished.cost.exact:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from gemma_lsp.config.schema import Settings
 from gemma_lsp.engine.messages import ModelInfo, Progress
+from gemma_lsp.features.memory import Learned
 from gemma_lsp.prompt.frame import Frame, frame_for
 from gemma_lsp.prompt.layout import Layout
 from gemma_lsp.prompt.resident import Focus, Resident
@@ -69,6 +70,7 @@ class Workspace:
         self.error = ""
         self.warmed_tokens = 0
         self.progress: Progress | None = None  # while the prompt is being read
+        self.learned = Learned()
         self.volatility: dict[str, float] = {}  # share of recent commits that touch a file
         self.snapshot = WorkspaceSnapshot(root=root, name=name)
         self.index = Index(self.snapshot, MappingProxyType({}))
@@ -206,6 +208,7 @@ class Workspace:
         """The folder was closed: lets go of what was read, because nobody looks for cycles in what was frozen."""
         self.settled.set()
         self.drop_resident()
+        self.learned = Learned()
         self.snapshot = WorkspaceSnapshot(root=self.root, name=self.name)
         self.index = Index(self.snapshot, MappingProxyType({}))
         self._open.clear()

@@ -11,13 +11,16 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.backend import Aborted, NoSlot, ShiftFailed
 from gemma_lsp.engine.messages import ModelInfo, Sampling
+from gemma_lsp.engine.recall import Expected
 from gemma_lsp.kv.plan import Capabilities
 
 EOS, BOS, N_VOCAB = 256, 257, 258
+_CERTAIN = 0.3  # the chance from which on what a repository says is taken
 
 
 @dataclass(eq=False)
@@ -135,11 +138,19 @@ class FakeBackend:
     def n_choices(self) -> int:
         return 8
 
-    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+    def choices(
+        self,
+        seq: int,
+        position: int,
+        tokens: Sequence[int],
+        abort: Callable[[], bool],
+        expected: Sequence[Expected | None] = (),
+    ) -> list[int]:
         self.evaluate(seq, position, tokens, True, abort)
         before = self._last[: len(self._last) - len(tokens)]
         contents = [cell.content for cell in self._cells[len(self._cells) - len(tokens) :]]
-        return [self._next([*before, *tokens[: i + 1]], content) for i, content in enumerate(contents)]
+        own = [self._next([*before, *tokens[: i + 1]], content) for i, content in enumerate(contents)]
+        return [_mixed(token, said) for token, said in zip_longest(own, expected)]
 
     def _recycle(self, position: int, seq: int) -> None:
         """Takes every sliding cell that belongs to one sequence alone and lies behind that sequence's window."""
@@ -274,11 +285,18 @@ class FakeSampler:
         self._backend, self._rank = backend, rank
         self.first_chance = 1.0
 
-    def sample(self, allowed: Sequence[int] | None) -> int:
-        token = self._backend.next_token()
+    def sample(self, allowed: Sequence[int] | None, expected: Expected | None = None) -> int:
+        token = _mixed(self._backend.next_token(), expected)
         if self._rank:
             token, self._rank = ord("a") + (token + self._rank) % 26, 0
         return token if allowed is None or token in allowed else allowed[0]
 
     def close(self) -> None:
         pass
+
+
+def _mixed(token: int | None, expected: Expected | None) -> int:
+    """The fake has a token of its own, and gives way to what is expected with some chance."""
+    assert token is not None
+    best = int(expected.chances.argmax()) if expected is not None else 0
+    return int(expected.tokens[best]) if expected is not None and expected.chances[best] > _CERTAIN else token

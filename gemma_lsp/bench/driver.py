@@ -18,6 +18,7 @@ from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.audience import Listener
 from gemma_lsp.engine.backend import Backend, NoSlot, ShiftFailed
 from gemma_lsp.engine.messages import Delta, Event, Finished, Generate, SegmentRef, Warm
+from gemma_lsp.engine.recall import Recall
 from gemma_lsp.engine.run import Run
 from gemma_lsp.engine.snapshots import Loaded
 from gemma_lsp.engine.splicing import Scratch, apply_splice_op
@@ -125,11 +126,13 @@ class Driver:
         rows = [first, *(self._batch(trunk, [token]) for token in truth[:-1])]
         return np.concatenate(rows)
 
-    def answer(self, name: str, prompt: Prompt, request: Generate, enough: Callable[[str], bool]) -> Finished:
+    def answer(
+        self, name: str, prompt: Prompt, request: Generate, enough: Callable[[str], bool], recall: Recall | None = None
+    ) -> Finished:
         """Generates as the engine would; `enough` hears the text so far after each token and ends the answer."""
         events: list[Event] = []
         text, reason = "", ""
-        run = Run(request, Listener("", events.append), self._wanted(prompt), self.backend)
+        run = Run(request, Listener("", events.append), self._wanted(prompt), self.backend, recall=recall)
         trunk, full = self._trunk(name), 0
         self._settle(name)
         while not reason:

@@ -7,32 +7,42 @@ from __future__ import annotations
 
 import logging
 import threading
+from array import array
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gemma_lsp.base.errors import ENGINE_ERRORS, GemmaLspError
 from gemma_lsp.engine.audience import Listener, Reply
 from gemma_lsp.engine.backend import Backend
-from gemma_lsp.engine.messages import Cost as NoCost
 from gemma_lsp.engine.messages import (
+    Around,
     Count,
     Counted,
     Failed,
     Finished,
     Generate,
+    Learn,
     LoadFailed,
     NeedTexts,
     SegmentRef,
     Warm,
 )
+from gemma_lsp.engine.messages import Cost as NoCost
 from gemma_lsp.engine.run import Run, check_fits
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.texts import TextGone, TokenStore, wanted_of
 from gemma_lsp.kv.plan import Wanted
 
+if TYPE_CHECKING:
+    from gemma_lsp.engine.ngrams import NgramIndex
+    from gemma_lsp.engine.recall import Recall
+
 log = logging.getLogger(__name__)
-Asked = Generate | Warm | Count
+Asked = Generate | Warm | Count | Learn
+MAX_LEARNED = 4_000_000  # tokens of all that is remembered: 80 MB
 
 
 @dataclass(slots=True)
@@ -58,6 +68,8 @@ class Admission:
         self._waiting: dict[str, _Entry] = {}  # for texts, or for the model
         self._tokenising: dict[str, _Entry] = {}
         self._vocabulary = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
+        self._learning = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learning")  # takes seconds
+        self._learned: OrderedDict[str, NgramIndex] = OrderedDict()  # by name, the last asked about last
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._tokenising)
@@ -108,6 +120,7 @@ class Admission:
         with self._lock:
             self._stopped = True
         self._vocabulary.shutdown(wait=True)
+        self._learning.shutdown(wait=True)
 
     def refuse(self, message: str) -> None:
         """Answers whoever still waits."""
@@ -131,7 +144,8 @@ class Admission:
             self._tokenising[id_] = self._waiting.pop(id_)
             # Tokenising happens on its own thread, so that a large prompt never delays a running answer.
             texts = {r.key: self._texts[r.key] for r in refs if r.key in self._texts}
-            self._vocabulary.submit(self._tokenise, entry, texts)
+            pool = self._learning if isinstance(entry.request, Learn) else self._vocabulary
+            pool.submit(self._tokenise, entry, texts)
         if not self._waiting:
             self._texts.clear()
 
@@ -145,6 +159,12 @@ class Admission:
                 with self._lock:
                     self._tokenising.pop(request.id, None)
                 entry.reply(Counted(id=request.id, counts=counts))
+                return
+            if isinstance(request, Learn):
+                learned = self._learn(request, texts)
+                with self._lock:
+                    self._tokenising.pop(request.id, None)
+                entry.reply(learned)
                 return
             run, early = self._runs(request, entry.reply, texts)
             with self._lock:
@@ -171,10 +191,48 @@ class Admission:
         assert self._backend
         listener = Listener(request.id, reply)
         early = self._wanted(request.early, texts) if isinstance(request, Generate) else []
-        run = Run(request, listener, self._wanted(request.prompt, texts), self._backend, self._speculation)
-        stand_in = Run(request, listener, early, self._backend, self._speculation) if len(early) > 1 else None
+        shared = self._backend, self._speculation, self._recall(request, texts)
+        run = Run(request, listener, self._wanted(request.prompt, texts), *shared)
+        stand_in = Run(request, listener, early, *shared) if len(early) > 1 else None
         check_fits(stand_in or run, self._backend.info.n_ctx)
         return run, stand_in
+
+    def _learn(self, request: Learn, texts: dict[str, str]) -> Counted:
+        from gemma_lsp.engine.ngrams import NgramIndex  # numpy: the server imports this module, and never comes here
+
+        tokens = {ref.key: self._flat((ref,), texts) for ref in request.texts}
+        index = NgramIndex(tokens)
+        with self._lock:
+            self._learned[request.memory] = index
+            self._learned.move_to_end(request.memory)
+            while len(self._learned) > 1 and sum(map(len, self._learned.values())) > MAX_LEARNED:
+                self._learned.popitem(last=False)
+        return Counted(id=request.id, counts=tuple(len(tokens[ref.key]) for ref in request.texts))
+
+    def _recall(self, request: Generate | Warm, texts: dict[str, str]) -> Recall | None:
+        """What an answer can remember besides its prompt, once there is something to remember."""
+        from gemma_lsp.engine.ngrams import NgramIndex
+        from gemma_lsp.engine.recall import Recall
+
+        around = request.around if isinstance(request, Generate) else None
+        if around is None:
+            return None
+        with self._lock:
+            others = self._learned.get(around.memory)
+            if others is None:
+                return None
+            self._learned.move_to_end(around.memory)
+        before, behind = self._flat(around.before, texts), self._flat(around.behind, texts)
+        return Recall(
+            before, NgramIndex({"before": before, "behind": behind}), others.without(frozenset(around.without))
+        )
+
+    def _flat(self, refs: tuple[SegmentRef, ...], texts: dict[str, str]) -> array[int]:
+        flat = array("i")
+        for ref in refs:
+            assert self._store
+            flat.extend(self._store.tokens(ref, texts))
+        return flat
 
     def _wanted(self, refs: tuple[SegmentRef, ...], texts: dict[str, str]) -> list[Wanted]:
         assert self._backend
@@ -199,6 +257,13 @@ def failed(id_: str, error: Exception) -> Failed:
 
 
 def _refs(request: Asked) -> tuple[SegmentRef, ...]:
-    if isinstance(request, Count):
-        return request.segments
-    return request.prompt + (request.early if isinstance(request, Generate) else ())
+    match request:
+        case Count(segments=segments):
+            return segments
+        case Learn(texts=texts):
+            return texts
+        case Generate(around=Around(before=before, behind=behind)):
+            return request.prompt + request.early + before + behind
+        case Generate():
+            return request.prompt + request.early
+    return request.prompt

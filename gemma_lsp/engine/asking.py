@@ -8,7 +8,8 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from gemma_lsp.base.errors import ENGINE_ERRORS, EngineError, EngineUnavailable
-from gemma_lsp.engine.client import GenerateOptions
+from gemma_lsp.engine import messages
+from gemma_lsp.engine.client import Around, GenerateOptions
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import (
     Cancel,
@@ -20,6 +21,7 @@ from gemma_lsp.engine.messages import (
     Failed,
     Finished,
     Generate,
+    Learn,
     LoadFailed,
     Loading,
     ModelInfo,
@@ -75,6 +77,13 @@ class AskingClient:
                 return list(event.counts)
         raise EngineError("the engine did not count")
 
+    async def learn(self, memory: str, texts: Sequence[Segment]) -> int:
+        """Has files remembered; see `EngineClient`."""
+        async for event in self._ask(Learn(id=self._new_id(), memory=memory, texts=_refs(texts)), texts):
+            if isinstance(event, Counted):
+                return sum(event.counts)
+        raise EngineError("the engine did not learn")
+
     async def generate(
         self, workspace: str, prompt: Prompt, options: GenerateOptions
     ) -> AsyncIterator[Delta | Finished]:
@@ -93,9 +102,12 @@ class AskingClient:
             early=_refs(options.early),
             early_over=options.early_over,
             guess=options.guess,
+            around=_around(options.around),
+            alone=options.alone,
         )
         text, cancelled = "", False
-        async for event in self._ask(request, (*prompt, *options.early)):
+        around = (*options.around.before, *options.around.behind) if options.around else ()
+        async for event in self._ask(request, (*prompt, *options.early, *around)):
             if isinstance(event, Finished) and event.cost.early:
                 self.on_early(workspace)
             if isinstance(event, Delta | Finished):
@@ -173,7 +185,7 @@ class AskingClient:
         self.on_lost()
 
     async def _ask(
-        self, request: Generate | Warm | Count | Status, segments: Sequence[Segment]
+        self, request: Generate | Warm | Count | Learn | Status, segments: Sequence[Segment]
     ) -> AsyncIterator[Event]:
         queue: asyncio.Queue[Event] = asyncio.Queue()
         self._pending[request.id] = (queue, {s.key: s.text for s in segments})
@@ -224,6 +236,14 @@ class LocalClient(AskingClient):
         """Stops the engine."""
         await super().close()
         await asyncio.to_thread(self._engine.close)
+
+
+def _around(around: Around | None) -> messages.Around | None:
+    if around is None:
+        return None
+    return messages.Around(
+        memory=around.memory, before=_refs(around.before), behind=_refs(around.behind), without=around.without
+    )
 
 
 def _refs(segments: Sequence[Segment]) -> tuple[SegmentRef, ...]:

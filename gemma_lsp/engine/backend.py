@@ -6,11 +6,14 @@ Only the engine's thread calls a backend, except `tokenize`, `piece` and `text_o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.messages import ModelInfo, Sampling
 from gemma_lsp.kv.plan import Capabilities
+
+if TYPE_CHECKING:
+    from gemma_lsp.engine.recall import Expected
 
 
 def tail_room(n_ctx: int) -> int:
@@ -37,8 +40,11 @@ class Sampler(Protocol):
     def first_chance(self) -> float:
         """How probable the first token was among those allowed; 1 where that was not asked for."""
 
-    def sample(self, allowed: Sequence[int] | None) -> int:
-        """The next token, among `allowed` if given; it counts as accepted."""
+    def sample(self, allowed: Sequence[int] | None, expected: Expected | None = None) -> int:
+        """The next token, among `allowed` if given; it counts as accepted.
+
+        `expected` is mixed in where the most probable token is taken, and left aside elsewhere.
+        """
 
     def close(self) -> None:
         """Frees what it holds."""
@@ -97,8 +103,18 @@ class Backend(Protocol):
     def n_choices(self) -> int:
         """Tokens per batch of `choices` at most."""
 
-    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
-        """Computes one batch as `evaluate` does, and returns the most probable token after each of its tokens."""
+    def choices(
+        self,
+        seq: int,
+        position: int,
+        tokens: Sequence[int],
+        abort: Callable[[], bool],
+        expected: Sequence[Expected | None] = (),
+    ) -> list[int]:
+        """Computes one batch as `evaluate` does, and returns the most probable token after each of its tokens.
+
+        `expected`, one for each token or none at all, is mixed in.
+        """
 
     def copy(self, source: int, target: int, start: int, stop: int) -> None:
         """Lets `target` hold the cells of `source` in [start, stop) too."""

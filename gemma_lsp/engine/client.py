@@ -11,6 +11,16 @@ from gemma_lsp.prompt.segments import Prompt, Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The file that an answer is part of, in pieces; see `messages.Around`. `without`: segments' keys."""
+
+    memory: str
+    before: Prompt
+    behind: Prompt = ()
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateOptions:
     """The parts of `messages.Generate` that a feature decides on; see there."""
 
@@ -24,6 +34,8 @@ class GenerateOptions:
     early: Prompt = ()
     early_over: int = 0
     guess: bool = True
+    around: Around | None = None
+    alone: bool = False
     enough: Callable[[str], bool] | None = None  # asked with the text so far; True cancels, and `Finished` still comes
 
 
@@ -36,6 +48,9 @@ class EngineClient(Protocol):
 
     async def ready(self) -> ModelInfo:
         """Waits for the model. Raises `ModelError` or `EngineUnavailable`."""
+
+    async def learn(self, memory: str, texts: Sequence[Segment]) -> int:
+        """Has whole files remembered under a name; how many tokens they are. See `messages.Learn`."""
 
     async def count(self, segments: Sequence[Segment]) -> list[int]:
         """Tokens of each segment."""

@@ -20,6 +20,7 @@ from gemma_lsp.engine.messages import (
     Count,
     Failed,
     Generate,
+    Learn,
     LoadFailed,
     Loading,
     PutTexts,
@@ -96,7 +97,7 @@ class Engine:
                     self._cancel(id_)
                 case Status(id=id_):
                     reply(self._status(id_))
-                case Generate() | Warm() | Count():
+                case Generate() | Warm() | Count() | Learn():
                     if isinstance(request, Generate) and request.supersedes:
                         self._supersede(request)
                     self._admission.take(request, reply)

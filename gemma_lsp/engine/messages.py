@@ -51,6 +51,18 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The file that an answer is part of: its text before the answer and behind it; what was learned of the others
+    (the name of a `Learn`), and those of them that read otherwise now, by key.
+    """
+
+    memory: str
+    before: tuple[SegmentRef, ...]
+    behind: tuple[SegmentRef, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
     """Continue `prompt`; latest wins: a new request with the same non-empty `supersedes` key cancels the older one.
 
@@ -58,6 +70,8 @@ class Generate:
     `heal` backs up over the prompt's last token and constrains the answer to start with its text; the answer's text
     then begins after the prompt's own end.
     `guess` lets tokens be tried several at a time where that pays; the answer is the same but for ties.
+    `around`: what follows like text there and in what was learned (`Learn`) is mixed into what the model says.
+    `alone`: the prompt shares nothing with the trunk and leaves it as it is; it is given the side sequence.
     """
 
     id: str
@@ -73,6 +87,8 @@ class Generate:
     early: tuple[SegmentRef, ...] = ()
     early_over: int = 0
     guess: bool = True
+    around: Around | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +116,18 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Learn:
+    """Remember under a name of the client's what these files say, each whole. Answered by `Counted`.
+
+    The same name says the same texts; those that were not asked about for longest are forgotten.
+    """
+
+    id: str
+    memory: str
+    texts: tuple[SegmentRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PutTexts:
     """Texts for keys that the engine said it lacks. Not answered."""
 
@@ -120,7 +148,7 @@ class Status:
     id: str
 
 
-Request = Generate | Warm | Count | PutTexts | Cancel | Status
+Request = Generate | Warm | Count | Learn | PutTexts | Cancel | Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gemma_lsp.base.errors import PromptTooLong
 from gemma_lsp.engine.audience import Audience, Listener
@@ -22,6 +23,9 @@ from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.engine.wanting import batch_of, ends_of, healed
 from gemma_lsp.kv.plan import Plan, Policy, Wanted, plan
 
+if TYPE_CHECKING:
+    from gemma_lsp.engine.recall import Recall
+
 
 class Run:
     """State of one `Generate` or `Warm` between its steps."""
@@ -33,11 +37,13 @@ class Run:
         wanted: list[Wanted],
         backend: Backend,
         speculation: Speculation | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.request = request
         self._heal = b""
         if isinstance(request, Generate) and request.heal:
             wanted, self._heal = healed(wanted, backend)
+        self._recall = recall.backed_up(self._heal, backend.piece) if recall is not None else None
         self.wanted = self._now = wanted
         self.spent = Spent()
         self.abandoned = ""  # why it must stop: cancelled, superseded
@@ -141,7 +147,7 @@ class Run:
     def become(self, other: Run) -> None:
         """Goes on with the stand-in's shorter prompt."""
         self.wanted = self._now = other.wanted
-        self._heal, self._n_prompt = other._heal, other._n_prompt
+        self._heal, self._n_prompt, self._recall = other._heal, other._n_prompt, other._recall
         self._body_tokens, self._head_tokens = other._body_tokens, other._head_tokens
         self.early, self.stand_in = True, None
 
@@ -276,7 +282,7 @@ class Run:
             history = [t for w in self.wanted[-4:] for t in w.tokens]
             self._sampler = self._backend.sampler(self.request.sampling, history)
         allowed = self._backend.tokens_compatible(self._heal) if self._heal else None
-        token = self._sampler.sample(allowed)
+        token = self._sampler.sample(allowed, self._recall.expected(self._answer) if self._recall else None)
         if not self.spent.first:
             self.spent.first = time.monotonic()
         return self._take(token)
@@ -301,7 +307,10 @@ class Run:
         """What probably comes next, as far as it pays to try."""
         if self._speculation is None or self._heal or not isinstance(self.request, Generate):
             return NOTHING
-        found = trunk.lookup.find(self._answer[-1], self._backend.n_choices - 1, trunk.ledger.hidden)
+        n_guesses = self._backend.n_choices - 1
+        found = trunk.lookup.find(self._answer[-1], n_guesses, trunk.ledger.hidden)
+        if self._recall is not None:
+            found = max(found, self._recall.find(self._answer, n_guesses), key=lambda each: each.agreed)
         room = self.request.max_tokens - len(self._answer) - 1
         ends = [s.encode() for s in self.request.stop]
         for n, token in enumerate(found.tokens):
@@ -314,7 +323,9 @@ class Run:
         started, base = time.perf_counter(), len(trunk.ledger)
         ends = (self._end(trunk, self._body_tokens), self._end(trunk, self._head_tokens))
         tokens = array("i", [self._answer[-1], *guesses.tokens])
-        chosen = trunk.verify((self._now[-1], len(self._answer) - 1, tokens), ends=ends, abort=abort)
+        answers = ((*self._answer, *guesses.tokens[:n]) for n in range(len(tokens)))
+        expected = [self._recall.expected(answer) for answer in answers] if self._recall else ()
+        chosen = trunk.verify((self._now[-1], len(self._answer) - 1, tokens), ends=ends, abort=abort, expected=expected)
         kept = next((n for n, token in enumerate(guesses.tokens) if chosen[n] != token), len(guesses.tokens))
         trunk.take_back(base + 1 + kept)
         self.spent.guessed, self.spent.true = self.spent.guessed + len(guesses.tokens), self.spent.true + kept

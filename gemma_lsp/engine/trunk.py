@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gemma_lsp.base.errors import DecodeFailed
 from gemma_lsp.engine.backend import Aborted, Backend
@@ -15,8 +15,11 @@ from gemma_lsp.engine.lookup import Lookup
 from gemma_lsp.engine.snapshots import Loaded, restored_ledger
 from gemma_lsp.kv.guard import Share, guard_ops
 from gemma_lsp.kv.ledger import Ledger
-from gemma_lsp.kv.plan import Clear, Hide, Op, Reveal, Rewind, Wanted
+from gemma_lsp.kv.plan import HIDEABLE, Clear, Hide, Op, Reveal, Rewind, Wanted
 from gemma_lsp.kv.ranges import span
+
+if TYPE_CHECKING:
+    from gemma_lsp.engine.recall import Expected
 
 T = TypeVar("T")
 
@@ -107,13 +110,16 @@ class Trunk:
         *,
         ends: tuple[int, int],
         abort: Callable[[], bool],
+        expected: Sequence[Expected | None] = (),
     ) -> list[int]:
         """Appends one token and guesses of what follows; returns the most probable token after each of them.
 
         Fails as `evaluate_parts` does. The guesses that are not true are to be taken back (`take_back`).
         """
         tokens = part[2]
-        chosen = self._append((part,), ends, lambda start: self._backend.choices(self.seq, start, tokens, abort))
+        chosen = self._append(
+            (part,), ends, lambda start: self._backend.choices(self.seq, start, tokens, abort, expected)
+        )
         self.lookup.extend(tokens)
         return chosen
 
@@ -129,6 +135,14 @@ class Trunk:
             self.apply((Rewind(length),))
         else:
             self.clear()
+
+    def shed(self) -> bool:
+        """Lets go of what requests have left behind the head, if the head stays as it is; whether anything went."""
+        end = max((run.stop for run in self.ledger.runs if run.region in HIDEABLE), default=0)
+        if end in (0, len(self.ledger)) or not self.ledger.can_rewind(end, exact=False):
+            return False
+        self.apply((Rewind(end),))
+        return True
 
     def _append(
         self, parts: Sequence[tuple[Wanted, int, Sequence[int]]], ends: tuple[int, int], compute: Callable[[int], T]

@@ -29,7 +29,8 @@ class Trunks:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
 
     def for_run(self, run: Run) -> Trunk:
-        """The workspace's trunk, or the side sequence when the trunk is not ready and the run brings a stand-in.
+        """The workspace's trunk, or the side sequence: for prompts that share nothing with it, and when it is not ready
+        and the run brings a stand-in.
 
         Raises `PromptTooLong`.
         """
@@ -41,6 +42,9 @@ class Trunks:
         if run.early:
             self._settle(self._side)
             return self._side
+        if isinstance(run.request, Generate) and run.request.alone:
+            check_fits(run, self._backend.info.n_ctx)
+            return self._make_room(self._side, run)
         trunk = self._claim(run.request.workspace)
         if not run.started:
             if self._store and not len(trunk.ledger):
@@ -109,6 +113,8 @@ class Trunks:
     def _make_room(self, trunk: Trunk, run: Run) -> Trunk:
         self._settle(trunk)
         while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
+            if trunk is self._side and any(other.shed() for other in self._by_workspace.values()):
+                continue
             if not self.evict(trunk):
                 break
         run.moves.room = self._backend.info.n_ctx - self._others(trunk)

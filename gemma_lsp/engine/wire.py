@@ -23,6 +23,7 @@ _KINDS: dict[str, type[Any]] = {
         messages.Generate,
         messages.Warm,
         messages.Count,
+        messages.Learn,
         messages.PutTexts,
         messages.Cancel,
         messages.Status,

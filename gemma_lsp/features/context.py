@@ -14,7 +14,7 @@ from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.features.adoption import Generations
 from gemma_lsp.features.feedback import Offers
 from gemma_lsp.features.habits import Habits
-from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, Recent, ReviewCache
+from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, Learned, Recent, ReviewCache
 from gemma_lsp.models.trust import UNKNOWN, Trust
 from gemma_lsp.prompt.completion_tails import Place, hole_tail
 from gemma_lsp.prompt.frame import Frame
@@ -92,6 +92,7 @@ class FeatureContext:
     frame: Frame
     memory: Memory
     link_base: str = ""
+    learned: Learned = field(default_factory=Learned)
     trust: Trust = UNKNOWN  # in what the model finds
 
 

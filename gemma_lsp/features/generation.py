@@ -14,15 +14,18 @@ from dataclasses import dataclass, replace
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Priority
 from gemma_lsp.features.context import FeatureContext, cursor_place, nearby, place_in
+from gemma_lsp.features.gap import gap_place
 from gemma_lsp.features.memory import Origin, Outcome, Remembered
+from gemma_lsp.features.recall import around
 from gemma_lsp.features.similar import similar_before
 from gemma_lsp.generate.answers import Answer, gather
 from gemma_lsp.generate.filters import ALL, Around, Dropped, run_filters, still_parses
 from gemma_lsp.generate.indentation import certain_beginning
 from gemma_lsp.generate.presets import COMPLETION
 from gemma_lsp.generate.stops import Extent, Shape, cut, final_cut, shape_for
-from gemma_lsp.prompt.completion_tails import completion_prompt, fills
+from gemma_lsp.prompt.completion_tails import CompletionTail, completion_prompt, fills
 from gemma_lsp.prompt.layout import estimate
+from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.syntax.context import CursorContext, cursor_context
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.syntax.pieces import statement_starts
@@ -101,13 +104,10 @@ async def generate(
     The first candidate is remembered, also where there is nothing to say, unless it was made without the repository.
     Cancelling the task stops the engine.
     """
-    elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
     lead = await asyncio.to_thread(certain_beginning, spot.parsed, spot.context, spot.offset)
-    similar = await similar_before(ctx, spot.parsed, spot.offset, place)
-    read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere, *similar)
-    tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead))
-    near = place_in(spot.path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)
-    near = replace(near, before=near.before + lead)
+    # A window cannot be gone back to behind an answer in the side sequence, so every key would read the gap anew.
+    alone = fills(ctx.frame) and not ctx.model.n_swa
+    tail, early, early_over = await (_gap if alone else _continued)(ctx, spot, lead)
     settings = ctx.settings.completion
     options = GenerateOptions(
         priority=Priority.AHEAD if ask.ahead else Priority.COMPLETION,
@@ -118,8 +118,10 @@ async def generate(
         deadline_ms=AHEAD_MS if ask.ahead else ask.deadline_ms or settings.deadline_ms,
         # What is prepared may be asked late, after a question of the user's, and must never take its place.
         supersedes=f"{'ahead' if ask.ahead else 'inline'} {ctx.workspace} {spot.path}",
-        early=() if ask.ahead else completion_prompt(ctx.frame, (), near).segments,
-        early_over=EARLY_OVER + sum(estimate(similar)),  # similar code is given where it is read in time
+        early=() if ask.ahead else early,
+        early_over=early_over,
+        around=around(ctx, spot.parsed, spot.offset, lead),
+        alone=alone,
         enough=lambda text: cut(lead + text, spot.shape) is not None,
     )
     habits = ctx.memory.habits
@@ -142,6 +144,25 @@ async def generate(
     if result.text:
         ctx.memory.completions.suggested(origin_of(ctx, spot), result.text)
     return Outcome(result=result, cost=answer.cost)
+
+
+async def _continued(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[CompletionTail, Prompt, int]:
+    """The prompt behind what is resident; the shorter one, and from how many tokens on it is the better one."""
+    elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
+    similar = await similar_before(ctx, spot.parsed, spot.offset, place)
+    read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere, *similar)
+    tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead))
+    near = place_in(spot.path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)
+    near = replace(near, before=near.before + lead)
+    # Similar code is given where it is read in time.
+    return tail, completion_prompt(ctx.frame, (), near).segments, EARLY_OVER + sum(estimate(similar))
+
+
+async def _gap(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[CompletionTail, Prompt, int]:
+    """The gap alone: there is nothing to wait for."""
+    n_room, speed = ctx.model.n_tail * 3 // 4, ctx.memory.habits.tokens_per_s
+    place = gap_place(spot.path, spot.text, spot.offset, n_room=n_room, tokens_per_s=speed)
+    return completion_prompt(ctx.frame, (), replace(place, before=place.before + lead)), (), 0
 
 
 def _result(answer: Answer, spot: Spot) -> Remembered:

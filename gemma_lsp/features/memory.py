@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.engine.messages import Cost
-from gemma_lsp.prompt.segments import Prompt
+from gemma_lsp.prompt.segments import Prompt, Segment
 from gemma_lsp.text import Edit, Text
 from gemma_lsp.workspace.patched import differing
 
@@ -89,6 +90,18 @@ class Origin:
     def same_elsewhere(self, now: Origin) -> bool:
         """Whether every other file reads as it did. A file that did not change keeps its very `Text`."""
         return differing(self.files, now.files) <= {self.path}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the engine remembers of a workspace beside the prompt: files by path, each as it was then."""
+
+    files: Mapping[str, Segment] = field(default_factory=dict)
+
+    @cached_property
+    def name(self) -> str:
+        """What the engine knows it by: the same texts have the same name."""
+        return digest_text("".join(sorted(segment.key for segment in self.files.values())))
 
 
 @dataclass(frozen=True, slots=True)

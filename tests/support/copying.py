@@ -1,4 +1,4 @@
-"""A tiny deterministic model: it goes on as the prompt went on where it last read like this.
+"""A tiny deterministic model: it goes on as the prompt, or what was learned, went on where it last read like this.
 
 Its completions depend on what stands in the prompt, in which order, and on every stop and filter, so a table of them
 shows what a change does without a real model.
@@ -15,7 +15,7 @@ SAID = 400
 
 def copied(asked: Asked) -> str:
     """What followed the latest other occurrence of the longest end of the text before the cursor."""
-    corpus, end = asked.text, _before_cursor(asked)
+    corpus, end = asked.remembered + asked.text, _before_cursor(asked)
     for n in range(min(LONGEST, len(end) - 1), LEAST - 1, -1):
         wanted = end[-n:]
         at = corpus.rfind(wanted, 0, len(corpus) - 1)

@@ -39,11 +39,12 @@ def scripted_model(kind: str = "base") -> ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request that the engine got."""
+    """One request that the engine got. `remembered`: what was learned and still reads so."""
 
     workspace: str
     prompt: Prompt
     options: GenerateOptions
+    remembered: str = ""
 
     @property
     def text(self) -> str:
@@ -75,6 +76,7 @@ class ScriptedEngine:
         self.asked: list[Asked] = []
         self.early = False  # whether it answers from the short prompt, as before the repository is read
         self.cancelled = 0
+        self.learned: dict[str, str] = {}
 
     @property
     def model(self) -> ModelInfo | None:
@@ -93,7 +95,9 @@ class ScriptedEngine:
         self, workspace: str, prompt: Prompt, options: GenerateOptions
     ) -> AsyncIterator[Delta | Finished]:
         """Streams the next answer."""
-        asked = Asked(workspace, prompt, options)
+        stale = options.around.without if options.around else self.learned
+        remembered = "".join(text for key, text in self.learned.items() if key not in stale)
+        asked = Asked(workspace, prompt, options, remembered)
         self.asked.append(asked)
         script = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(script, EngineError):
@@ -123,6 +127,11 @@ class ScriptedEngine:
         n = sum(await self.count(prompt))
         on_progress(Progress(id="1", done=n, total=n, tokens_per_s=1000.0))
         return Finished(id="1", text="", reason="done", cost=Cost(prompt=n, evaluated=n))
+
+    async def learn(self, memory: str, texts: Sequence[Segment]) -> int:
+        """Remembers texts, for answers that are made of what was asked."""
+        self.learned = {segment.key: segment.text for segment in texts}
+        return sum(await self.count(texts))
 
     async def reach(self, workspace: str, prompt: Prompt) -> Cost:
         """All of it, exactly: nothing is kept."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gemma_lsp.bench.complete.history import Context, Scene, file_alone
+from gemma_lsp.bench.complete.history import Context, Scene, file_alone, nlls_per_char, unforced
 from gemma_lsp.bench.complete.local import DriverClient
 from gemma_lsp.bench.complete.next import Asked, next_lines
 from gemma_lsp.bench.complete.run import Completed, NextOptions, run_next
@@ -16,7 +16,7 @@ from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import Editing, TokenCounter
 from gemma_lsp.bench.history import read_history
 from gemma_lsp.cli import app
-from gemma_lsp.engine.client import GenerateOptions
+from gemma_lsp.engine.client import Around, GenerateOptions
 from gemma_lsp.generate.answers import gather
 from gemma_lsp.prompt.hole import HOLE_CHARS, open_hole
 from gemma_lsp.prompt.segments import Region, Segment
@@ -80,7 +80,39 @@ def test_more_around_the_cursor_goes_with_the_repository(history: Path) -> None:
     """The whole module stands in its own order behind the body, and nothing of it in the body."""
     found = run_next(NextOptions(repo=history, n_ctx=4096, contexts=(Context.REPO, Context.WIDE)), load, silent)
     assert [row.arm for row in found.rows] == [Arm.REPO, Arm.WIDE] * 2
-    assert {(c.first, c.second) for c in found.comparisons} == {(Arm.WIDE, Arm.REPO)}
+    assert {(c.first, c.second) for c in found.comparisons} == {(Arm.WIDE, Arm.REPO), (Arm.REPO, Arm.MODEL)}
+
+
+def test_the_truth_is_the_whole_line() -> None:
+    """What is certain of a line is not read before it; what stands above it, and a marker before it, are."""
+    above, mark = Segment(Region.HOLE, "def f():\n"), Segment(Region.REQUEST, "<middle>", special=True)
+    for before, after in (
+        ((Segment(Region.HOLE, "def f():\n    x"),), (above,)),
+        ((above, mark, Segment(Region.REQUEST, "    x")), (above, mark)),
+        ((above, mark), (above, mark)),
+        ((above,), (above,)),
+        ((), ()),
+    ):
+        assert unforced(before) == after
+
+
+async def test_what_is_remembered_makes_its_text_likelier() -> None:
+    """And what it does not say a little less likely; without anything remembered both numbers are the same."""
+    driver = Driver(ScoringFake(n_ctx=1024, n_slice=64))
+    client = DriverClient(driver, driver.backend.info)
+    line = "weight = scale(parcel)"
+    await client.learn("m", [Segment(Region.BODY, f"# {n}\n    {line}\n") for n in range(5)])
+    prompt = (Segment(Region.HOLE, "def f():\n    weight"),)
+    recall = client.recall(Around(memory="m", before=prompt))
+    for truth, likelier in ((" = scale(parcel)", True), ("zq", False)):
+        found = nlls_per_char(driver, "w", prompt, truth, recall)
+        alone = nlls_per_char(driver, "w", prompt, truth, None)
+        assert found is not None
+        assert alone is not None
+        assert alone[0] == pytest.approx(alone[1], rel=1e-5)
+        assert found[1] == pytest.approx(alone[1], rel=1e-5)
+        assert (found[0] < found[1]) == likelier
+    assert client.recall(Around(memory="another", before=prompt)) is None
 
 
 def test_the_hole_is_as_wide_as_its_frame_says() -> None:

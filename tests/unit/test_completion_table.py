@@ -14,9 +14,11 @@ import pytest
 
 from gemma_lsp.bench.complete.ask import Asker, Said
 from gemma_lsp.bench.complete.score import breaks, first_line, leaks, repeats_suffix
+from gemma_lsp.features.memory import Learned
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import LayoutOptions, plan_layout
 from gemma_lsp.prompt.resident import Focus, Resident
+from gemma_lsp.prompt.segments import Region, Segment
 from gemma_lsp.syntax.index import Index, build
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Text
@@ -66,7 +68,10 @@ async def completed(kind: str, index: Index, resident: Resident, place: Place) -
     edited = index.with_changes(index.snapshot.with_changes({place.path: Text(before + after)}))
     now = resident.with_index(edited, Focus(place.path, len(before)))
     model = scripted_model(kind)
-    asker = Asker(client=ScriptedEngine(copied, model=model), model=model)
+    engine = ScriptedEngine(copied, model=model)
+    learned = Learned({path: Segment(Region.BODY, file.text.content) for path, file in edited.files.items()})
+    await engine.learn(learned.name, tuple(learned.files.values()))
+    asker = Asker(client=engine, model=model, learned=learned)
     said = await asker.at(now, place.path, len(before), invoked=False)
     return told(place, before, after, truth, said)
 

@@ -12,6 +12,7 @@ from gemma_lsp.backends.fake import FakeBackend
 from gemma_lsp.base.errors import ModelInvalid
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import (
+    Around,
     Cancel,
     Count,
     Counted,
@@ -20,6 +21,7 @@ from gemma_lsp.engine.messages import (
     Failed,
     Finished,
     Generate,
+    Learn,
     LoadFailed,
     NeedTexts,
     Priority,
@@ -360,3 +362,62 @@ def test_closing_answers_everyone(backend: Gate) -> None:
     assert isinstance(asker.final("1"), Finished)
     asker.ask(generate(asker, "2", "r:say:"))
     assert isinstance(asker.final("2"), Failed)
+
+
+LEARNED = "def shorten(name):\n    return name[:3]\n"
+
+
+def remembered(asker: Asker, id_: str, *, memory: str = "m", without: tuple[str, ...] = (), **options: object) -> str:
+    """What is answered behind `def shorten(`, a text that was learned five times over."""
+    around = Around(memory=memory, before=asker.refs("h:\ndef shorten("), without=without)
+    asker.ask(generate(asker, id_, "r:" + id_ + " def shorten(", around=around, max_tokens=8, **options))
+    done = asker.final(id_)
+    assert isinstance(done, Finished)
+    return done.text
+
+
+def test_what_was_learned_joins_the_models_word(asker: Asker) -> None:
+    """Until something is learned, and of a file that reads otherwise now, the model's own word counts."""
+    own = remembered(asker, "1")
+    refs = asker.refs(*(f"b:# {n}\n{LEARNED}" for n in range(5)))
+    asker.ask(Learn(id="2", memory="m", texts=refs))
+    assert asker.final("2") == Counted(id="2", counts=(len(LEARNED) + 4,) * 5)
+    assert remembered(asker, "3") == "name):\n "
+    assert remembered(asker, "4", heal=True) == "name):\n"
+    assert "name" not in remembered(asker, "5", without=tuple(ref.key for ref in refs))
+    assert "name" not in own
+    assert "name" not in remembered(asker, "6", memory="another")
+
+
+def test_guesses_come_from_what_was_learned_and_change_nothing(asker: Asker) -> None:
+    """Tried several at a time or one by one, the answer is the same."""
+    asker.ask(Learn(id="1", memory="m", texts=asker.refs(*(f"b:# {n}\n{LEARNED}" for n in range(5)))))
+    asker.final("1")
+    texts = {remembered(asker, f"{guess}", guess=guess) for guess in (True, False)}
+    assert texts == {"name):\n "}
+
+
+@pytest.mark.parametrize("backend", [Gate(n_ctx=600, script={"say:": "hello world"})], ids=["plain"])
+def test_a_prompt_that_stands_alone_leaves_what_is_resident(asker: Asker) -> None:
+    """Typing in it costs the key; what requests left behind the body goes before the body does."""
+    asker.ask(generate(asker, "1", "b:" + "body " * 60, "r:" + "q" * 120 + "say:"))
+    asker.final("1")
+    for id_, gap in (("2", "gap " * 40 + "x"), ("3", "gap " * 40 + "xy")):
+        asker.ask(generate(asker, id_, f"r:{gap}", alone=True, max_tokens=20))
+        asker.final(id_)
+    second = asker.final("3")
+    assert isinstance(second, Finished)
+    assert (second.cost.evaluated, second.cost.early) == (1, False)
+    asker.ask(generate(asker, "4", "b:" + "body " * 60, "r:say:"))
+    third = asker.final("4")
+    assert isinstance(third, Finished)
+    assert third.cost.reused >= 300
+    assert third.text == "hello world"
+
+
+def test_a_prompt_alone_that_can_never_fit_is_refused(asker: Asker) -> None:
+    """As any other."""
+    asker.ask(generate(asker, "1", "r:" + "gap " * 400, alone=True))
+    failed = asker.final("1")
+    assert isinstance(failed, Failed)
+    assert failed.error == "PromptTooLong"

@@ -81,4 +81,3 @@ async def test_a_gap_with_nothing_to_read_before_it_stands_alone() -> None:
         "<|fim_middle|>",
         "    return ",
     ]
-    assert engine.asked[0].options.early[0].text == "<|fim_prefix|>"

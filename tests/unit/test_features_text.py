@@ -120,12 +120,13 @@ async def check_prompts(case: Case) -> str:
     await explain(ctx, ExplainRequest(path=case.path, span=case.span), lambda delta: None)
     told = []
     for asked in engine.asked:
-        n_head = len(ctx.resident.head())
-        assert asked.prompt[:n_head] == ctx.resident.head()
+        n_head = 0 if asked.options.alone else len(ctx.resident.head())
+        assert asked.options.alone or asked.prompt[:n_head] == ctx.resident.head()
         told += [
             f"{s.region}{' special' if s.special else ''} {json.dumps(s.text, ensure_ascii=False)}"
             for s in asked.prompt[n_head:]
         ]
+        told += ["alone"] if asked.options.alone else []
         told.append(f"heal {asked.options.heal}, stop {list(asked.options.stop)}")
     return "\n".join(told)
 

@@ -10,6 +10,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gemma_lsp.base.digest import digest_bytes
 from gemma_lsp.base.errors import DecodeFailed, EngineError, ModelTooLarge
 from gemma_lsp.engine.backend import Aborted, NoSlot, ShiftFailed, tail_room
 from gemma_lsp.engine.messages import ModelInfo, Sampling
+from gemma_lsp.engine.recall import Expected, most_probable
 from gemma_lsp.kv.plan import Capabilities
 
 ASK_EVERY_S = 0.002  # llama.cpp asks some 400 times a batch; asking Python each time costs a small model 3 % of a token
@@ -162,10 +164,17 @@ class LlamaBackend:
     def n_choices(self) -> int:
         return self._n_outputs
 
-    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+    def choices(
+        self,
+        seq: int,
+        position: int,
+        tokens: Sequence[int],
+        abort: Callable[[], bool],
+        expected: Sequence[Expected | None] = (),
+    ) -> list[int]:
         self._decode(seq, position, tokens, len(tokens), abort)
         rows = np.ctypeslib.as_array(lib.llama_get_logits(self._ctx), (len(tokens), self._vocab.n_tokens))
-        return [int(row.argmax()) for row in rows]
+        return [most_probable(row, said) for row, said in zip_longest(rows, expected)]
 
     def score(self, seq: int, position: int, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Log-probabilities after each token of a batch, shape (len(tokens), n_vocab); set `LlamaOptions.n_outputs`."""

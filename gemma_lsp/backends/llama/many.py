@@ -102,6 +102,10 @@ class ManyClient:
         lib.llama_batch_free(self._batch)
         self._backend.close()
 
+    async def learn(self, memory: str, texts: Sequence[Segment]) -> int:
+        """Nothing is remembered."""
+        return 0
+
     async def generate(
         self, workspace: str, prompt: Prompt, options: GenerateOptions
     ) -> AsyncIterator[Delta | Finished]:

@@ -11,6 +11,7 @@ import numpy as np
 from gemma_lsp.backends.llama.library import last_error
 from gemma_lsp.base.errors import EngineError
 from gemma_lsp.engine.messages import Sampling
+from gemma_lsp.engine.recall import Expected, chance_of, most_probable
 
 
 class LlamaSampler:
@@ -48,22 +49,20 @@ class LlamaSampler:
         for part in _choosers(sampling):
             lib.llama_sampler_chain_add(self._chain, part)
 
-    def sample(self, allowed: Sequence[int] | None) -> int:
-        if allowed is not None:
+    def sample(self, allowed: Sequence[int] | None, expected: Expected | None = None) -> int:
+        tokens = None if allowed is None else np.asarray(allowed, dtype=np.int32)
+        if self._plain and not self._rank:
             logits = self._logits()
-            tokens = np.asarray(allowed, dtype=np.int32)
+            token = most_probable(logits, expected, tokens)
+            if self._is_first:  # 0.7 ms of 260,000 tokens
+                self.first_chance, self._is_first = chance_of(token, logits, expected, tokens), False
+            return token
+        if tokens is not None:
+            logits = self._logits()
             keep = logits[tokens].copy()
             logits[:] = -np.inf
             logits[tokens] = keep
-        if self._rank:
-            return self._ranked()
-        if self._plain:
-            logits = self._logits()
-            token = int(logits.argmax())
-            if self._is_first:  # 0.7 ms of 260,000 tokens
-                self.first_chance, self._is_first = float(1 / np.exp(logits - logits[token]).sum()), False
-            return token
-        return int(lib.llama_sampler_sample(self._chain, self._ctx, -1))
+        return self._ranked() if self._rank else int(lib.llama_sampler_sample(self._chain, self._ctx, -1))
 
     def _ranked(self) -> int:
         """The so many best first token, or the end where that one is too improbable."""

@@ -9,6 +9,7 @@ from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Cost, ModelInfo
 from gemma_lsp.features.context import FeatureContext, Memory
 from gemma_lsp.features.inline import InlineRequest, inline_completion
+from gemma_lsp.features.memory import Learned
 from gemma_lsp.generate.answers import Answer, gather
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.layout import Layout
@@ -39,6 +40,7 @@ class Asker:
     model: ModelInfo
     settings: Settings = field(default_factory=lambda: bench_settings())
     workspace: str = "bench"
+    learned: Learned = field(default_factory=Learned)
 
     async def in_file(self, name: str, path: str, before: str, after: str, *, invoked: bool) -> Said:
         """A completion in a repository `name` of one file, of which the model has read nothing yet."""
@@ -81,6 +83,7 @@ class Asker:
             model=self.model,
             frame=resident.frame,
             memory=Memory(),
+            learned=self.learned,
         )
 
 

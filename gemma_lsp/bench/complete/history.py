@@ -6,6 +6,7 @@ The repository lives as in the server: one layout, edits as errata, a new layout
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,13 +16,15 @@ from gemma_lsp.bench.complete.local import DriverClient
 from gemma_lsp.bench.complete.next import Asked, NextLine
 from gemma_lsp.bench.complete.score import breaks, first_line, leaks, repeats_suffix, similarity
 from gemma_lsp.bench.complete.store import Store
-from gemma_lsp.bench.complete.types import Arm, Comparison, Row, compare
+from gemma_lsp.bench.complete.types import Arm, Comparison, Row, compare, compare_recall
 from gemma_lsp.bench.driver import Driver
 from gemma_lsp.bench.editing import Editing
+from gemma_lsp.engine.recall import Recall, chance_of
+from gemma_lsp.features.memory import Learned
 from gemma_lsp.prompt.hole import Hole
 from gemma_lsp.prompt.layout import Layout
 from gemma_lsp.prompt.resident import Focus, Resident
-from gemma_lsp.prompt.segments import Prompt
+from gemma_lsp.prompt.segments import Prompt, Region, Segment
 from gemma_lsp.syntax.index import build
 from gemma_lsp.syntax.parse import parse
 from gemma_lsp.text import Span, Text
@@ -95,7 +98,7 @@ def replay_tasks(
 def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """The repository against the file alone, and the two ways to show it with each other."""
     found = (compare(rows, *pair, what) for pair in PAIRS for what in ("nll", "similarity", "exact"))
-    return [comparison for comparison in found if comparison is not None]
+    return [comparison for comparison in (*found, compare_recall(rows)) if comparison is not None]
 
 
 def _ask(scene: Scene, task: NextLine, contexts: Sequence[Context], store: Store) -> None:
@@ -106,9 +109,8 @@ def _ask(scene: Scene, task: NextLine, contexts: Sequence[Context], store: Store
     rows = []
     for context in todo:
         resident = file_alone(scene, task) if context is Context.FILE else _resident(scene, task, context)
-        said, prompt = _said(scene, context, resident, task)
-        nll = nll_per_char(scene.driver, context.trunk, prompt, task.truth) if prompt else None
-        rows.append(_row(task, ARMS[context], said, nll))
+        said = _said(scene, context, resident, task)
+        rows.append(_row(task, ARMS[context], said, _nlls(scene, task.truth)))
     store.put(rows, comparisons([*store.rows, *rows]))
 
 
@@ -146,27 +148,54 @@ def file_alone(scene: Scene, task: NextLine) -> Resident:
     return replace(resident, hole=hole)
 
 
-def _said(scene: Scene, context: Context, resident: Resident, task: NextLine) -> tuple[Said, Prompt]:
-    scene.client.last = ()
+def _said(scene: Scene, context: Context, resident: Resident, task: NextLine) -> Said:
+    scene.client.last, scene.client.around = (), None
     asker = scene.asker()
     asker.workspace = context.trunk
+    files = resident.index.files if context is not Context.FILE else {}
+    asker.learned = Learned({path: Segment(Region.BODY, file.text.content) for path, file in files.items()})
     if not context.shows_similar:
         asker.settings = replace(asker.settings, completion=replace(asker.settings.completion, similar_chars=0))
-    said = asyncio.run(asker.at(resident, task.path, task.offset, invoked=False))
-    return said, scene.client.last
+    asyncio.run(scene.client.learn(asker.learned.name, tuple(asker.learned.files.values())))
+    return asyncio.run(asker.at(resident, task.path, task.offset, invoked=False))
 
 
-def nll_per_char(driver: Driver, trunk: str, prompt: Prompt, truth: str) -> float | None:
-    """Nats for each character of a line behind a prompt; None for a line that has no tokens."""
+def _nlls(scene: Scene, truth: str) -> tuple[float, float] | None:
+    """Of the truth behind the prompt that was sent: with what the engine could remember there, and without."""
+    client = scene.client
+    asked, around = unforced(client.last), client.around
+    recall = client.recall(replace(around, before=unforced(around.before))) if around else None
+    return nlls_per_char(scene.driver, client.trunk, asked, truth, recall) if asked else None
+
+
+def unforced(prompt: Prompt) -> Prompt:
+    """The prompt up to the cursor's empty line, without what was certain of it: the truth is the whole line."""
+    if not prompt or prompt[-1].special:
+        return prompt
+    last = prompt[-1]
+    above, newline, _ = last.text.rpartition("\n")
+    return (*prompt[:-1], replace(last, text=above + newline)) if newline else prompt[:-1]
+
+
+def nlls_per_char(
+    driver: Driver, trunk: str, prompt: Prompt, truth: str, recall: Recall | None
+) -> tuple[float, float] | None:
+    """Nats for each character of a line behind a prompt, with what can be remembered and by the model alone.
+
+    None for a line that has no tokens.
+    """
     tokens = driver.tokens(truth)[:TRUTH_TOKENS]
     if not tokens:
         return None
     rows = driver.score(trunk, prompt, tokens, exact=False)
     said = b"".join(driver.backend.piece(token) for token in tokens).decode("utf-8", "replace")
-    return -float(sum(rows[i][token] for i, token in enumerate(tokens))) / max(1, len(said))
+    expected = [recall.expected(tokens[:i]) if recall else None for i in range(len(tokens))]
+    mixed = sum(math.log(chance_of(token, rows[i], expected[i])) for i, token in enumerate(tokens))
+    alone = float(sum(rows[i][token] for i, token in enumerate(tokens)))
+    return -mixed / max(1, len(said)), -alone / max(1, len(said))
 
 
-def _row(task: NextLine, arm: Arm, said: Said, nll: float | None) -> Row:
+def _row(task: NextLine, arm: Arm, said: Said, nlls: tuple[float, float] | None) -> Row:
     content = task.text.content
     around = (content[: task.offset], said.text, content[task.offset :], task.truth)
     return Row(
@@ -176,7 +205,8 @@ def _row(task: NextLine, arm: Arm, said: Said, nll: float | None) -> Row:
         reason=said.reason,
         exact=first_line(said.text) == first_line(task.truth),
         similarity=round(similarity(first_line(said.text), task.truth), 4),
-        nll=round(nll, 5) if nll is not None else None,
+        nll=round(nlls[0], 5) if nlls else None,
+        nll_model=round(nlls[1], 5) if nlls else None,
         repeats=repeats_suffix(*around),
         breaks=breaks(*around, lambda text: not parse(task.path, Text(text)).error_spans),
         leaks=leaks(said.text),

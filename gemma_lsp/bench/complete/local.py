@@ -9,17 +9,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from gemma_lsp.bench.driver import Driver
-from gemma_lsp.engine.client import GenerateOptions
+from gemma_lsp.engine.client import Around, GenerateOptions
 from gemma_lsp.engine.messages import Cost, Delta, Finished, Generate, ModelInfo, Progress, StatusReport
+from gemma_lsp.engine.ngrams import NgramIndex
+from gemma_lsp.engine.recall import Recall
 from gemma_lsp.prompt.segments import Prompt, Segment
+
+SIDE = "side"  # the trunk of prompts that share nothing with a workspace's
 
 
 class DriverClient:
-    """Implements `EngineClient`. `last`: the prompt that was asked last, to read probabilities behind it."""
+    """Implements `EngineClient`. `last`, `around` and `trunk`: of what was asked last, to read probabilities there."""
 
     def __init__(self, driver: Driver, model: ModelInfo) -> None:
         self._driver, self._model = driver, model
+        self._learned: dict[str, NgramIndex] = {}
         self.last: Prompt = ()
+        self.around: Around | None = None
+        self.trunk = ""
 
     @property
     def model(self) -> ModelInfo | None:
@@ -34,11 +41,26 @@ class DriverClient:
         """Tokens of each segment."""
         return [len(self._driver.backend.tokenize(segment.visible, segment.special)) for segment in segments]
 
+    async def learn(self, memory: str, texts: Sequence[Segment]) -> int:
+        """Remembers files, and forgets those before."""
+        self._learned = {memory: NgramIndex({text.key: self._tokens((text,)) for text in texts})}
+        return len(self._learned[memory])
+
+    def recall(self, around: Around | None) -> Recall | None:
+        """What can be remembered at a place, as in `engine.admission`."""
+        if around is None or around.memory not in self._learned:
+            return None
+        before, behind = self._tokens(around.before), self._tokens(around.behind)
+        own = NgramIndex({"before": before, "behind": behind})
+        return Recall(before, own, self._learned[around.memory].without(frozenset(around.without)))
+
     async def generate(
         self, workspace: str, prompt: Prompt, options: GenerateOptions
     ) -> AsyncIterator[Delta | Finished]:
         """The whole answer in one piece, as a queue of one would give it."""
-        self.last = prompt
+        self.last, self.around = prompt, options.around
+        self.trunk = SIDE if options.alone else workspace
+        recall = self.recall(options.around)
         request = Generate(
             id="",
             workspace=workspace,
@@ -49,7 +71,7 @@ class DriverClient:
             heal=options.heal,
         )
         enough = options.enough or (lambda text: False)
-        yield self._driver.answer(workspace, prompt, request, enough)
+        yield self._driver.answer(self.trunk, prompt, request, enough, recall)
 
     async def warm(
         self, workspace: str, prompt: Prompt, on_progress: Callable[[Progress], None], *, moves: bool = False
@@ -68,3 +90,6 @@ class DriverClient:
 
     async def close(self) -> None:
         """The driver's owner closes it."""
+
+    def _tokens(self, texts: Sequence[Segment]) -> list[int]:
+        return [token for text in texts for token in self._driver.tokens(text.text)]

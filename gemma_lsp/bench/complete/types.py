@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -26,11 +26,15 @@ class Arm(StrEnum):
     WIDE = "with the repository and more around the cursor"
     BARE = "with the repository, nothing similar beside the cursor"
     FILE = "with the file alone"
+    MODEL = "with the repository, nothing remembered beside it"  # the likelihoods of REPO's answers alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One completion. `nll`: nats for each character of the truth's first line; None where not measured."""
+    """One completion. `nll`: nats for each character of the truth's first line; None where not measured.
+
+    `nll_model`: the same by the model alone, without what the engine remembers of the repository.
+    """
 
     task: str
     arm: str
@@ -40,6 +44,7 @@ class Row:
     exact: bool = False
     similarity: float = 0.0
     nll: float | None = None
+    nll_model: float | None = None
     repeats: bool = False
     breaks: bool = False
     leaks: bool = False
@@ -160,6 +165,13 @@ def compare(rows: Sequence[Row], first: str, second: str, what: str) -> Comparis
         only_first=int((a > b).sum()),
         only_second=int((a < b).sum()),
     )
+
+
+def compare_recall(rows: Sequence[Row]) -> Comparison | None:
+    """With the repository in the prompt, what is remembered of it beside that against the model alone."""
+    mine = [row for row in rows if row.arm == Arm.REPO]
+    alone = [replace(row, arm=Arm.MODEL, nll=row.nll_model) for row in mine if row.nll_model is not None]
+    return compare([*mine, *alone], Arm.REPO, Arm.MODEL, "nll")
 
 
 def row_from(data: Mapping[str, Any]) -> Row:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from gemma_lsp.engine.backend import Backend, NoSlot, tail_room
 from gemma_lsp.engine.messages import ModelInfo, Sampling
+from gemma_lsp.engine.recall import Expected
 from gemma_lsp.kv.plan import Capabilities
 from gemma_lsp.kv.ranges import Ranges, span
 
@@ -56,7 +57,14 @@ class CountingBackend:
             raise NoSlot("no free cells")
         self._held[seq] = self._of(seq) | span(position, position + len(tokens))
 
-    def choices(self, seq: int, position: int, tokens: Sequence[int], abort: Callable[[], bool]) -> list[int]:
+    def choices(
+        self,
+        seq: int,
+        position: int,
+        tokens: Sequence[int],
+        abort: Callable[[], bool],
+        expected: Sequence[Expected | None] = (),
+    ) -> list[int]:
         """Takes cells; there is nothing to choose from."""
         self.evaluate(seq, position, tokens, True, abort)
         return list(tokens)
@@ -118,7 +126,7 @@ class SameAgain:
     def __init__(self, token: int) -> None:
         self._token, self.first_chance = token, 1.0
 
-    def sample(self, allowed: Sequence[int] | None) -> int:
+    def sample(self, allowed: Sequence[int] | None, expected: Expected | None = None) -> int:
         """Always the same."""
         return self._token
 
