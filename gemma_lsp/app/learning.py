@@ -29,6 +29,7 @@ class Learning(Worker):
         self.name = f"learning {workspace.name}"
         self._ws, self._indexing, self._engine = workspace, indexing, engine
         self._quiet = Quiet(workspace.unasked, idle_s)
+        self._engines = 0  # that were lost
 
     def touched(self) -> None:
         """Somebody has typed: what that changed is learned when it is quiet."""
@@ -37,19 +38,23 @@ class Learning(Worker):
 
     def forgotten(self) -> None:
         """The engine is gone, or another one."""
+        self._engines += 1
         self._ws.learned = Learned()
         self.wake()
 
     async def _step(self) -> None:
-        ws, client = self._ws, self._engine.client
-        if client is None or self._engine.model is None:
+        if self._engine.model is None:
             return  # whoever needs a model has it loaded, and wakes this when something was read
         await self._indexing.ready.wait()
         await self._quiet.wait()
+        ws, client, engines = self._ws, self._engine.client, self._engines
+        if client is None:
+            return
         wanted = Learned(dict(self._wanted()) if ws.settings.completion.recall else {})
         if wanted.name != ws.learned.name:
             await client.learn(wanted.name, tuple(wanted.files.values()))
-        ws.learned = wanted
+        if engines == self._engines:  # else what was told is gone with its engine
+            ws.learned = wanted
 
     def _wanted(self) -> Iterator[tuple[str, Segment]]:
         """Every file as far as there is room, those that are worked on last: of equal places the last ones count."""

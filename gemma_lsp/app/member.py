@@ -99,6 +99,7 @@ class Member:
         self.workspace.close(path)
         if self._disk is None:
             self.workspace.disk_changed({path: None}, {})
+            self.learning.wake()
         else:
             self._indexing.disk_changed({path})
 
@@ -108,6 +109,7 @@ class Member:
         if known is None or self.workspace.is_open(path):
             self.workspace.close(path)
             self.workspace.disk_changed({}, {path: reason})
+            self.learning.wake()
 
     def disk_changed(self, paths: set[str]) -> None:
         """Something happened to these paths on disk; what is open in the editor stays as it is there."""

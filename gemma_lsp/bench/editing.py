@@ -92,7 +92,7 @@ class Editing:
     """
 
     def __init__(self, history: History, model: ModelInfo, count: TokenCounter, room: int = 0) -> None:
-        self._model, self._volatility, self._room = model, history.volatility, room
+        self.model, self._volatility, self._room = model, history.volatility, room
         self.count = count
         self.frame = frame_for(model, history.name)
         index = build(WorkspaceSnapshot(root=None, name=history.name, files=history.files))
@@ -103,7 +103,7 @@ class Editing:
     @property
     def n_ctx(self) -> int:
         """Tokens of context."""
-        return self._model.n_ctx
+        return self.model.n_ctx
 
     def edit(self, path: str, text: Text | None, offset: int) -> None:
         """One edit: the file's new text (None removes it) and where in it the edit began."""
@@ -153,11 +153,11 @@ class Editing:
     def fits(self, question: Question, more: int) -> bool:
         """Whether every arm's prompt, and `more` tokens, fit into the context."""
         heads = (self.count.total((*head, *question.tail)) for head in question.heads.values())
-        return max(heads) + more < self._model.n_ctx
+        return max(heads) + more < self.model.n_ctx
 
     def _planned(self, index: Index, previous: Layout | None) -> Layout:
         recent = tuple(p for p in self._recent if p in index.files)
-        whole = budget(self._model, 0) - self.count.total(self.frame.head)
+        whole = budget(self.model, 0) - self.count.total(self.frame.head)
         options = LayoutOptions(
             budget_tokens=whole - self._room,
             open_paths=recent[:1],

@@ -37,10 +37,11 @@ class LlamaServerError(GemmaLspError):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Tokens that one answer evaluated of its prompt, and milliseconds from asking to its first token."""
+    """Tokens that one answer evaluated of its prompt, milliseconds it took, and tokens that it wrote."""
 
     evaluated: int
     ms: float
+    generated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,9 @@ class LlamaServer:
         status, found = self._ask("POST", "/infill", {**body, "cache_prompt": True}, _ANSWER_S)
         spent = 1000 * (time.perf_counter() - start)
         try:
-            return str(found["content"]), Answered(int(found["timings"]["prompt_n"]), spent)
+            timings = found["timings"]
+            answered = Answered(int(timings["prompt_n"]), spent, int(timings.get("predicted_n", 0)))
+            return str(found["content"]), answered
         except (KeyError, TypeError) as error:
             raise LlamaServerError(f"llama-server answered {status}: {json.dumps(found)[:300]}") from error
 

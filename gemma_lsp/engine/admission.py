@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gemma_lsp.base.errors import ENGINE_ERRORS, GemmaLspError
+from gemma_lsp.base.errors import ENGINE_ERRORS, EngineUnavailable, GemmaLspError
 from gemma_lsp.engine.audience import Listener, Reply
 from gemma_lsp.engine.backend import Backend
 from gemma_lsp.engine.messages import (
@@ -47,11 +47,12 @@ MAX_LEARNED = 4_000_000  # tokens of all that is remembered: 80 MB
 
 @dataclass(slots=True)
 class _Entry:
-    """A request that is not a run yet; `unwanted`: why it will be none."""
+    """A request that is not a run yet; `unwanted`: why it will be none; `sent_for`: texts that are on their way."""
 
     request: Asked
     reply: Reply
     unwanted: str = ""
+    sent_for: frozenset[str] = frozenset()
 
 
 class Admission:
@@ -139,7 +140,9 @@ class Admission:
         for id_, entry in list(self._waiting.items()):
             refs = _refs(entry.request)
             if missing := self._store.missing(refs, self._texts):
-                entry.reply(NeedTexts(id=id_, keys=missing))
+                if new := tuple(key for key in missing if key not in entry.sent_for):
+                    entry.sent_for |= frozenset(new)
+                    entry.reply(NeedTexts(id=id_, keys=new))
                 continue
             self._tokenising[id_] = self._waiting.pop(id_)
             # Tokenising happens on its own thread, so that a large prompt never delays a running answer.
@@ -161,7 +164,7 @@ class Admission:
                 entry.reply(Counted(id=request.id, counts=counts))
                 return
             if isinstance(request, Learn):
-                learned = self._learn(request, texts)
+                learned = self._learn(entry, request, texts)
                 with self._lock:
                     self._tokenising.pop(request.id, None)
                 entry.reply(learned)
@@ -179,6 +182,7 @@ class Admission:
                 if entry.unwanted:  # whoever asked would not send its text again
                     entry.reply(Finished(id=request.id, text="", reason=entry.unwanted, cost=NoCost()))
                 else:
+                    entry.sent_for = frozenset()
                     self._waiting[request.id] = entry
                     self._go_on()
         except Exception as error:
@@ -197,10 +201,17 @@ class Admission:
         check_fits(stand_in or run, self._backend.info.n_ctx)
         return run, stand_in
 
-    def _learn(self, request: Learn, texts: dict[str, str]) -> Counted:
+    def _learn(self, entry: _Entry, request: Learn, texts: dict[str, str]) -> Counted | Finished:
+        """Takes seconds, so it ends where nobody waits for it any more. Raises `EngineUnavailable` when stopped."""
         from gemma_lsp.engine.ngrams import NgramIndex  # numpy: the server imports this module, and never comes here
 
-        tokens = {ref.key: self._flat((ref,), texts) for ref in request.texts}
+        tokens: dict[str, array[int]] = {}
+        for ref in request.texts:
+            if self._stopped:
+                raise EngineUnavailable("the engine has stopped")
+            if entry.unwanted:
+                return Finished(id=request.id, text="", reason=entry.unwanted, cost=NoCost())
+            tokens[ref.key] = self._flat((ref,), texts)
         index = NgramIndex(tokens)
         with self._lock:
             self._learned[request.memory] = index

@@ -291,13 +291,16 @@ class Engine:
 
 
 def _same_request(a: Generate, b: Generate) -> bool:
-    return (a.workspace, a.prompt, a.max_tokens, a.stop, a.sampling, a.heal) == (
+    """Whether they have the same answer: what may be remembered belongs to it, and is not seen in a prompt."""
+    return (a.workspace, a.prompt, a.max_tokens, a.stop, a.sampling, a.heal, a.around, a.alone) == (
         b.workspace,
         b.prompt,
         b.max_tokens,
         b.stop,
         b.sampling,
         b.heal,
+        b.around,
+        b.alone,
     )
 
 

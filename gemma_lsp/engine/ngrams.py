@@ -38,6 +38,7 @@ class NgramIndex:
     def __init__(self, texts: Mapping[str, Sequence[int]]) -> None:
         self._names = list(texts)
         self._left_out: NDArray[np.bool_] | None = None
+        self._shortened = 0
         before, between = np.full(LONGEST, _NONE, dtype=np.int32), np.full(1, _NONE, dtype=np.int32)
         parts = [np.asarray(tokens, dtype=np.int32) for tokens in texts.values()]
         self._tokens = np.concatenate([before, *(half for part in parts for half in (part, between))])
@@ -50,6 +51,12 @@ class NgramIndex:
         """The same but for some texts; nothing is copied."""
         view = copy(self)
         view._left_out = np.array([name in names for name in self._names]) if names else None
+        return view
+
+    def shortened(self, n: int) -> NgramIndex:
+        """The same, but nothing is known of the first text's last `n` tokens; nothing is copied."""
+        view = copy(self)
+        view._shortened = n if self._names else 0
         return view
 
     def __len__(self) -> int:
@@ -80,6 +87,9 @@ class NgramIndex:
         first, behind = (int(np.searchsorted(self._sorted, wanted, side)) for side in ("left", "right"))
         at: NDArray[np.int64] = self._order[max(first, behind - PLACES) : behind]
         at = at[self._tokens[at + 1] != _NONE]
+        if self._shortened:
+            end = int(self._ends[0]) - 1
+            at = at[(at + 1 < end - self._shortened) | (at + 1 >= end)]
         if self._left_out is not None and len(at):
             at = at[~self._left_out[np.searchsorted(self._ends, at, "right")]]
         return at

@@ -34,7 +34,7 @@ class Recall:
     """What one answer can remember. `before`: the tokens that it goes on from."""
 
     before: Sequence[int]
-    own: NgramIndex  # the file itself, as it is now
+    own: NgramIndex  # the file itself, as it is now; its first text is `before`
     others: NgramIndex  # as they are now
 
     def expected(self, answer: Sequence[int]) -> Expected | None:
@@ -60,11 +60,16 @@ class Recall:
         return Found(tuple(tokens), agreed) if tokens else NOTHING
 
     def backed_up(self, end: bytes, piece: Callable[[int], bytes]) -> Recall | None:
-        """The same without these bytes at the end of `before`; None where a token is only in part of them."""
+        """The same without these bytes at the end of `before`; None where a token is only in part of them.
+
+        Nor are they what followed there: they would be expected above all else, just where they may be another token.
+        """
         left, before = end, self.before
         while left and before and left.endswith(last := piece(before[-1])) and last:
             left, before = left[: len(left) - len(last)], before[:-1]
-        return None if left else replace(self, before=before)
+        if left:
+            return None
+        return replace(self, before=before, own=self.own.shortened(len(self.before) - len(before)))
 
     def _last(self, answer: Sequence[int]) -> list[int]:
         return [*self.before[-LONGEST:], *answer][-LONGEST:]

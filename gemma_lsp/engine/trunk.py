@@ -139,7 +139,15 @@ class Trunk:
     def shed(self) -> bool:
         """Lets go of what requests have left behind the head, if the head stays as it is; whether anything went."""
         end = max((run.stop for run in self.ledger.runs if run.region in HIDEABLE), default=0)
-        if end in (0, len(self.ledger)) or not self.ledger.can_rewind(end, exact=False):
+        return self._shorten(end)
+
+    def give(self, n: int) -> bool:
+        """Lets go of at least so many tokens at the end, if what is before them stays as it is; whether it did."""
+        return self._shorten(len(self.ledger) - n)
+
+    def _shorten(self, end: int) -> bool:
+        end = next((start for start, stop in self.ledger.hidden if start < end <= stop), end)  # none is the last
+        if not 0 < end < len(self.ledger) or not self.ledger.can_rewind(end, exact=False):
             return False
         self.apply((Rewind(end),))
         return True

@@ -44,6 +44,8 @@ class Trunks:
             return self._side
         if isinstance(run.request, Generate) and run.request.alone:
             check_fits(run, self._backend.info.n_ctx)
+            if run.request.workspace in self._by_workspace:  # it is worked on, though not asked about
+                self._by_workspace.move_to_end(run.request.workspace)
             return self._make_room(self._side, run)
         trunk = self._claim(run.request.workspace)
         if not run.started:
@@ -112,13 +114,18 @@ class Trunks:
 
     def _make_room(self, trunk: Trunk, run: Run) -> Trunk:
         self._settle(trunk)
-        while self._others(trunk) + run.n_needed > self._backend.info.n_ctx:
-            if trunk is self._side and any(other.shed() for other in self._by_workspace.values()):
+        while (excess := self._others(trunk) + run.n_needed - self._backend.info.n_ctx) > 0:
+            if trunk is self._side and self._spared(excess):
                 continue
             if not self.evict(trunk):
                 break
         run.moves.room = self._backend.info.n_ctx - self._others(trunk)
         return trunk
+
+    def _spared(self, n: int) -> bool:
+        """Whether a trunk has let go of something at its end, so that what is resident need not go as a whole."""
+        trunks = self._by_workspace.values()
+        return any(trunk.shed() for trunk in trunks) or any(trunk.give(n) for trunk in trunks)
 
     def _settle(self, trunk: Trunk) -> None:
         """Batches of one sequence may take the others' sliding cells behind the windows that their last batch left."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Priority
 from gemma_lsp.features.context import FeatureContext, cursor_place, nearby, place_in
-from gemma_lsp.features.gap import gap_place
+from gemma_lsp.features.gap import gap_place, gap_room, stands_alone
 from gemma_lsp.features.memory import Origin, Outcome, Remembered
 from gemma_lsp.features.recall import around
 from gemma_lsp.features.similar import similar_before
@@ -105,8 +105,7 @@ async def generate(
     Cancelling the task stops the engine.
     """
     lead = await asyncio.to_thread(certain_beginning, spot.parsed, spot.context, spot.offset)
-    # A window cannot be gone back to behind an answer in the side sequence, so every key would read the gap anew.
-    alone = fills(ctx.frame) and not ctx.model.n_swa
+    alone = stands_alone(ctx.frame, ctx.model)
     tail, early, early_over = await (_gap if alone else _continued)(ctx, spot, lead)
     settings = ctx.settings.completion
     options = GenerateOptions(
@@ -160,8 +159,8 @@ async def _continued(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[Comple
 
 async def _gap(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[CompletionTail, Prompt, int]:
     """The gap alone: there is nothing to wait for."""
-    n_room, speed = ctx.model.n_tail * 3 // 4, ctx.memory.habits.tokens_per_s
-    place = gap_place(spot.path, spot.text, spot.offset, n_room=n_room, tokens_per_s=speed)
+    room, speed = gap_room(ctx.model), ctx.memory.habits.usual_tokens_per_s
+    place = gap_place(spot.path, spot.text, spot.offset, n_room=room, tokens_per_s=speed)
     return completion_prompt(ctx.frame, (), replace(place, before=place.before + lead)), (), 0
 
 

@@ -11,6 +11,7 @@ from gemma_lsp.features.feedback import Feedback, Offers, Tally
 from gemma_lsp.features.rhythm import Rhythm
 
 LEAST_READ = 64  # tokens; what less took says little about how fast a prompt is read
+SAME_SPEED = 1.5  # times faster or slower is still as fast as usual; guessed
 PROSE_CHANCE = 0.2  # of the first token, below which nothing is said in a string or a comment unasked; guessed
 
 
@@ -22,6 +23,7 @@ class Habits:
         self.feedback = feedback or Feedback()
         self.tally = Tally()
         self.tokens_per_s: float | None = None  # at which prompts were read lately; None: not known yet
+        self.usual_tokens_per_s: float | None = None  # the same for what would be read anew if it were another
 
     def offers(self) -> Offers:
         """What is on the screen in one workspace."""
@@ -56,6 +58,9 @@ class Habits:
         if not ahead and cost.evaluated >= LEAST_READ and cost.prompt_ms > 0:
             now = 1000 * cost.evaluated / cost.prompt_ms
             self.tokens_per_s = now if self.tokens_per_s is None else (self.tokens_per_s + now) / 2
+            usual = self.usual_tokens_per_s
+            if usual is None or not usual / SAME_SPEED < self.tokens_per_s < usual * SAME_SPEED:
+                self.usual_tokens_per_s = self.tokens_per_s
         tally = self.tally
         tally.evaluated += cost.evaluated
         tally.generated += cost.generated

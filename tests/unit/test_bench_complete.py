@@ -59,12 +59,12 @@ def test_a_task_is_a_program_with_a_gap(tmp_path: Path) -> None:
 ANSWER = """
 def answer(path, asked):
     right = path == "/infill" and asked["input_prefix"].endswith("su") and asked["temperature"] == 0
-    return {"content": "m(items)" if right else "    pass\\n", "timings": {"prompt_n": 7}}
+    return {"content": "m(items)" if right else "    pass\\n", "timings": {"prompt_n": 7, "predicted_n": 3}}
 """
 
 
 async def test_llama_server_is_an_arm_of_its_own(tmp_path: Path) -> None:
-    """Its answer is taken as it is, and compared with ours task by task."""
+    """Its answer is cut as the raw one is, and compared with ours task by task."""
     program = stand_in(tmp_path, ANSWER)
     engine = ScriptedEngine("x", " = sum(items)\n", "x", "m(items)\n")
     store = Store(None, {})
@@ -74,7 +74,8 @@ async def test_llama_server_is_an_arm_of_its_own(tmp_path: Path) -> None:
     theirs = [row for row in store.rows if row.arm == Arm.SERVER]
     assert [(row.text, row.passed, row.evaluated) for row in theirs] == [("    pass", False, 7), ("m(items)", True, 7)]
     found = {c.second: (c.only_first, c.only_second) for c in comparisons(store.rows)}
-    assert found[Arm.SERVER] == (1, 0)
+    assert found[Arm.SERVER] == found[Arm.SERVER_LINE] == (1, 0)
+    assert [(row.generated, row.first_ms) for row in theirs] == [(3, None)] * 2
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -421,3 +422,125 @@ def test_a_prompt_alone_that_can_never_fit_is_refused(asker: Asker) -> None:
     failed = asker.final("1")
     assert isinstance(failed, Failed)
     assert failed.error == "PromptTooLong"
+
+
+def test_a_request_never_shares_the_answer_of_one_that_remembers_something_else(asker: Asker, backend: Gate) -> None:
+    """Another window, or this one before another file was changed: the same prompt, and other files that are true."""
+    refs = asker.refs(*(f"b:# {n}\n{LEARNED}" for n in range(5)))
+    asker.ask(Learn(id="1", memory="m", texts=refs))
+    asker.final("1")
+    backend.open.clear()
+    backend.entered.clear()
+    before = asker.refs("h:\ndef shorten(")
+    for id_, without in (("2", ()), ("3", tuple(ref.key for ref in refs))):
+        around = Around(memory="m", before=before, without=without)
+        asker.ask(generate(asker, id_, "r:x def shorten(", around=around, max_tokens=8))
+        assert backend.entered.wait(WAIT)
+        while len(asker.engine._admission):
+            time.sleep(0.001)
+    backend.open.set()
+    texts = [done.text for id_ in "23" if isinstance(done := asker.final(id_), Finished)]
+    assert texts[0] == "name):\n "
+    assert "name" not in texts[1]
+
+
+class Slow(Gate):
+    """A fake that tokenises one text when the test lets it."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.texts: list[str] = []
+        self.go_on = threading.Semaphore(0)
+        self.begun = threading.Event()
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        if text.startswith("slow"):
+            self.texts.append(text)
+            self.begun.set()
+            assert self.go_on.acquire(timeout=WAIT)
+        return super().tokenize(text, special)
+
+
+@pytest.mark.parametrize("backend", [Slow()], ids=["slow"])
+def test_learning_ends_where_nobody_wants_it_any_more(asker: Asker, backend: Slow) -> None:
+    """The rest is not read."""
+    asker.ask(Learn(id="1", memory="m", texts=asker.refs(*(f"b:slow {n}" for n in range(20)))))
+    assert backend.begun.wait(WAIT)
+    asker.ask(Cancel(id="1"))
+    backend.go_on.release(20)
+    done = asker.final("1")
+    assert isinstance(done, Finished)
+    assert done.reason == "cancelled"
+    assert len(backend.texts) == 1
+
+
+@pytest.mark.parametrize("backend", [Slow()], ids=["slow"])
+def test_closing_does_not_wait_until_all_is_learned(asker: Asker, backend: Slow) -> None:
+    """It is answered once all the same."""
+    asker.ask(Learn(id="1", memory="m", texts=asker.refs(*(f"b:slow {n}" for n in range(20)))))
+    assert backend.begun.wait(WAIT)
+    closing = threading.Thread(target=asker.engine.close)
+    closing.start()
+    while not asker.engine._admission._stopped:
+        time.sleep(0.001)
+    backend.go_on.release(20)
+    closing.join(WAIT)
+    assert isinstance(asker.final("1"), Failed)
+    assert len(backend.texts) == 1
+
+
+def test_texts_are_asked_for_once(engine: Engine) -> None:
+    """Also when other requests come while megabytes are on their way."""
+    events: list[Event] = []
+    asker = Asker(engine)
+    asker.ask(Count(id="0", segments=()))
+    asker.final("0")
+    engine.submit(Learn(id="1", memory="m", texts=asker.refs("b:one", "b:two")), events.append)
+    asker.ask(Count(id="2", segments=asker.refs("b:three")))
+    asker.final("2")
+    assert [type(event) for event in events] == [NeedTexts]
+
+
+@pytest.mark.parametrize("backend", [Gate(n_ctx=600, script={"say:": "hello world"})], ids=["plain"])
+def test_a_prompt_alone_takes_no_more_of_the_head_than_it_needs(asker: Asker) -> None:
+    """Where much was told behind the body, the end of it goes, not all that is resident."""
+    asker.ask(generate(asker, "1", "b:" + "body " * 60, "e:" + "told " * 30, "r:say:"))
+    asker.final("1")
+    asker.ask(generate(asker, "2", "r:" + "gap " * 50, alone=True, max_tokens=20))
+    asker.final("2")
+    asker.ask(generate(asker, "3", "b:" + "body " * 60, "e:" + "told " * 30, "r:say:"))
+    done = asker.final("3")
+    assert isinstance(done, Finished)
+    assert done.cost.reused >= 300
+    assert done.text == "hello world"
+
+
+@pytest.mark.parametrize("backend", [Gate(n_ctx=600, n_trunks=2)], ids=["plain"])
+def test_a_prompt_alone_lets_the_folder_go_that_nobody_uses(asker: Asker) -> None:
+    """Whoever is asked about gaps only works in that folder, too."""
+    for id_, workspace in (("1", "w"), ("2", "other")):
+        asker.ask(replace(generate(asker, id_, "b:" + workspace + "body " * 50, max_tokens=1), workspace=workspace))
+        asker.final(id_)
+    asker.ask(generate(asker, "3", "r:" + "gap " * 40, alone=True, max_tokens=20))
+    asker.final("3")
+    resident = asker.engine._status("").resident
+    assert resident["w"] >= 250 > resident["other"]
+
+
+@pytest.mark.parametrize("backend", [Gate(n_ctx=600, script={"say:": "hello world"})], ids=["plain"])
+def test_what_is_masked_is_never_left_at_the_end(asker: Asker) -> None:
+    """Where the end of what is resident goes, what is masked before it goes with it."""
+    body, told = ("b:" + "body " * 30, "b:" + "tail " * 40), "e:" + "told " * 10
+    asker.ask(generate(asker, "1", *body, told, "r:say:"))
+    asker.final("1")
+    asker.ask(generate(asker, "2", body[0], told, "r:say:"))
+    asker.final("2")
+    (trunk,) = asker.engine._trunks._by_workspace.values()  # type: ignore[union-attr]
+    assert len(trunk.ledger.hidden) == 200
+    asker.ask(generate(asker, "3", "r:" + "x" * 269, alone=True, max_tokens=20))
+    asker.final("3")
+    assert (len(trunk.ledger), len(trunk.ledger.hidden)) == (151, 0)
+    asker.ask(generate(asker, "4", body[0], told, "r:say:"))
+    done = asker.final("4")
+    assert isinstance(done, Finished)
+    assert (done.text, done.cost.reused, done.cost.exact) == ("hello world", 151, True)

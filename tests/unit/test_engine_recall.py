@@ -88,6 +88,21 @@ def test_a_healed_end_is_taken_back() -> None:
     assert Recall([3], NOTHING, NOTHING).backed_up(b"a", pieces.__getitem__) is None
 
 
+def test_a_healed_end_is_not_what_is_expected_there() -> None:
+    """It stands at the cursor itself, where more agrees than anywhere else; what follows elsewhere counts."""
+    pieces = {n: b"%d" % n for n in range(10)}
+    before = [5, 1, 2, 3, 4, 6, 1, 2, 3, 7]
+    recall = Recall(before, NgramIndex({"before": before, "behind": [8, 1, 2, 3, 7]}), NOTHING).backed_up(
+        b"7", pieces.__getitem__
+    )
+    assert recall is not None
+    said = recall.expected(())
+    assert said is not None
+    assert dict(zip(said.tokens.tolist(), said.chances > 0, strict=True)) == {4: True, 7: True}
+    assert recall.own.places([6, 1, 2, 3]).agreed.tolist() == [3, 3]
+    assert recall.find((), 1).agreed == 3
+
+
 def test_both_say_together_what_is_most_probable() -> None:
     """A model in doubt is decided by the repository; one that is sure, or may not say it, is not."""
     doubtful, sure = np.log(np.array([0.4, 0.35, 0.25], np.float32)), np.log(np.array([0.98, 0.01, 0.01], np.float32))

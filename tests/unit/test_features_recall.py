@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from gemma_lsp.config.load import Strength, client_source
 from gemma_lsp.engine.client import Around
+from gemma_lsp.engine.messages import Cost
 from gemma_lsp.features.context import FeatureContext
-from gemma_lsp.features.gap import CHARS, gap_place
+from gemma_lsp.features.gap import CHARS, MOST_S, gap_place
 from gemma_lsp.features.inline import InlineRequest, inline_completion
 from gemma_lsp.features.memory import Learned
 from gemma_lsp.features.recall import MOST_CHARS, around
 from gemma_lsp.prompt.completion_tails import SUFFIX_CHARS
+from gemma_lsp.prompt.layout import BYTES_PER_TOKEN
 from gemma_lsp.prompt.segments import Region, Segment
 from gemma_lsp.text import Position, Text
 from tests.support.apps import open_in, retype, running, until
@@ -113,6 +116,49 @@ async def test_the_engine_is_told_what_all_files_say_when_nobody_types(shop: Pat
     await app.close()
 
 
+async def test_an_engine_that_dies_while_it_answers_is_told_again(shop: Path) -> None:
+    """What it had just learned is gone with it."""
+
+    class Dying(ScriptedEngine):
+        dies = False
+
+        async def learn(self, memory: str, texts: Sequence[Segment]) -> int:
+            n = await super().learn(memory, texts)
+            if self.dies:
+                self.dies, self.learned = False, {}
+                next(iter(app._members.values())).learning.forgotten()
+            return n
+
+    engine = Dying("x")
+    app, workspace, _ = await running(shop, engine, idle_s=0.02)
+    await until(lambda: workspace.learned.files)
+    path = next(path for path in workspace.index.files if path.endswith(".py"))
+    engine.dies = True
+    retype(app, open_in(app, shop, path), "ANSWER = 42\n")
+    await until(lambda: not engine.dies and workspace.learned.files)
+    await until(lambda: "ANSWER = 42\n" in engine.learned.values())
+    await app.close()
+
+
+async def test_what_leaves_the_index_without_the_disk_is_forgotten(shop: Path) -> None:
+    """A document of no folder that is closed, and one into which a secret was typed."""
+    engine = ScriptedEngine("x")
+    app, workspace, _ = await running(shop, engine, idle_s=0.02)
+    uri = "untitled:loose"
+    app.open(uri, None, "python", 1, "LOOSE = 1\n")
+    loose = next(m.workspace for m in app._members.values() if m.workspace is not workspace)
+    await until(lambda: loose.learned.files)
+    app.close_document(uri)
+    await until(lambda: not loose.learned.files)
+    path = next(path for path in workspace.index.files if path.endswith(".py"))
+    await until(lambda: path in workspace.learned.files)
+    uri = open_in(app, shop, path)
+    await asyncio.sleep(0.2)  # nothing is due any more
+    retype(app, uri, 'TOKEN = "ghp_' + "a1B2" * 9 + '"\n')
+    await until(lambda: path not in workspace.learned.files)
+    await app.close()
+
+
 def lines() -> Iterator[str]:
     return (f"value_{n} = compute({n})\n" for n in range(2000))
 
@@ -140,6 +186,19 @@ def test_a_gap_begins_where_it_began_while_one_types() -> None:
     assert len(set(starts)) <= 1 + (100 * 30) // (CHARS[0] // 5)
 
 
+def test_a_gap_in_one_long_line_is_no_longer_than_any_other() -> None:
+    """As in data that was made small; it stays where it is while one types there, too."""
+    starts = set()
+    for n in range(40):
+        text = Text("x = [" + "1, " * 100_000 + "2, " * n + "\n" + "y\n")
+        offset = text.content.index("\n")
+        place = gap_place("a.py", text, offset, n_room=10_000, tokens_per_s=None)
+        assert 0.75 * CHARS[0] <= len(place.before) <= CHARS[0]
+        assert text.content[:offset].endswith(place.before)
+        starts.add(offset - len(place.before))
+    assert len(starts) == 1
+
+
 @pytest.mark.parametrize(("n_room", "speed", "chars"), [(10_000, None, 6000), (10_000, 300.0, 1500), (1200, 1e6, 1500)])
 def test_a_gap_is_shorter_where_it_would_take_long(n_room: int, speed: float | None, chars: int) -> None:
     """Or where the context has no room for it."""
@@ -147,6 +206,25 @@ def test_a_gap_is_shorter_where_it_would_take_long(n_room: int, speed: float | N
     offset = text.offset(Position(1000, 0))
     place = gap_place("a.py", text, offset, n_room=n_room, tokens_per_s=speed)
     assert 0.6 * chars <= len(place.before) <= chars
+
+
+async def test_a_gap_is_not_read_anew_because_reading_took_a_little_longer(ctx: FeatureContext) -> None:
+    """Its length is that of the speed that is usual here, until it is quite another one."""
+    text = "".join(lines())
+    at = text.index("value_1000 ") - 1
+    engine = ScriptedEngine("x", model=replace(scripted_model("fim"), n_tail=8192))
+    fim = context_for(Case(name="", source="", files={"here.py": text}, path="here.py", offset=at), engine)
+    limit = (CHARS[0] + SUFFIX_CHARS) / BYTES_PER_TOKEN / MOST_S
+    lengths = []
+    for speed in (1.1, 0.9, 1.1, 0.9, 0.1, 0.1, 0.1):
+        fim.memory.habits.paid(Cost(evaluated=1000, prompt_ms=1e6 / (speed * limit)))
+        request = InlineRequest(path="here.py", position=Text(text).position(at), invoked=True)
+        await inline_completion(
+            replace(fim, memory=replace(fim.memory, completions=type(fim.memory.completions)())), request
+        )
+        lengths.append(len("".join(s.text for s in engine.asked[-1].prompt)))
+    assert len(set(lengths[:4])) == 1
+    assert lengths[-1] < lengths[0] - CHARS[2]
 
 
 async def test_a_model_that_fills_gaps_is_asked_about_the_gap_alone(ctx: FeatureContext) -> None:

@@ -33,6 +33,7 @@ from gemma_lsp.workspace.snapshot import WorkspaceSnapshot
 FILE_CHARS = 6000  # of the active file before the cursor, where nothing else is shown: 2,000 tokens
 TRUTH_TOKENS = 64
 ROOM = 128  # tokens kept free for the answer and the truth
+_LEAST = 1e-45  # of a chance: what 32 bits can tell from nothing
 
 
 class Context(StrEnum):
@@ -190,7 +191,8 @@ def nlls_per_char(
     rows = driver.score(trunk, prompt, tokens, exact=False)
     said = b"".join(driver.backend.piece(token) for token in tokens).decode("utf-8", "replace")
     expected = [recall.expected(tokens[:i]) if recall else None for i in range(len(tokens))]
-    mixed = sum(math.log(chance_of(token, rows[i], expected[i])) for i, token in enumerate(tokens))
+    chances = (chance_of(token, rows[i], expected[i]) for i, token in enumerate(tokens))
+    mixed = sum(math.log(max(chance, _LEAST)) for chance in chances)
     alone = float(sum(rows[i][token] for i, token in enumerate(tokens)))
     return -mixed / max(1, len(said)), -alone / max(1, len(said))
 

@@ -22,6 +22,8 @@ class Arm(StrEnum):
     RAW_LINE = "raw, first line"
     RAW_SUFFIX = "raw, up to the suffix"
     SERVER = "llama-server's /infill"
+    SERVER_LINE = "llama-server's /infill, first line"
+    SERVER_SUFFIX = "llama-server's /infill, up to the suffix"
     REPO = "with the repository"
     WIDE = "with the repository and more around the cursor"
     BARE = "with the repository, nothing similar beside the cursor"

@@ -20,8 +20,9 @@ from gemma_lsp.bench.replay.report import Spread, spread
 from gemma_lsp.bench.session import finished, warm
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.messages import Priority
+from gemma_lsp.features.gap import gap_place, gap_room, stands_alone
 from gemma_lsp.generate.presets import COMPLETION
-from gemma_lsp.prompt.completion_tails import Place, completion_tail
+from gemma_lsp.prompt.completion_tails import Place, completion_prompt, completion_tail
 from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.text import Text
 
@@ -162,7 +163,8 @@ async def _key(client: EngineClient, editing: Editing, number: int, content: str
     if editing.count.total(prompt) + _ROOM >= editing.n_ctx:
         editing.lay_out()
         prompt, laid_out = _prompt(editing, content, cursor), True
-    options = GenerateOptions(priority=Priority.COMPLETION, max_tokens=ANSWER_TOKENS, sampling=COMPLETION)
+    alone = stands_alone(editing.frame, editing.model)
+    options = GenerateOptions(priority=Priority.COMPLETION, max_tokens=ANSWER_TOKENS, sampling=COMPLETION, alone=alone)
     cost = (await finished(client, prompt, options)).cost
     idle = 0
     if laid_out or editing.resident.stale:
@@ -181,6 +183,11 @@ async def _key(client: EngineClient, editing: Editing, number: int, content: str
 
 
 def _prompt(editing: Editing, content: str, cursor: int) -> Prompt:
+    """What the product asks at this place, but for similar code and what is certain of the line."""
+    if stands_alone(editing.frame, editing.model):
+        room = gap_room(editing.model)
+        gap = gap_place(TYPED_IN, Text(content), cursor, n_room=room, tokens_per_s=None)
+        return completion_prompt(editing.frame, (), gap).segments
     hole = editing.resident.hole
     assert hole is not None
     start, end = min(hole.span.start, cursor), max(hole.span.end, cursor)
