@@ -23,6 +23,8 @@ from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Cost, ModelInfo, Priority
 from gemma_lsp.features.context import FeatureContext, Memory
 from gemma_lsp.features.inline import TYPED_ALONG, InlineAnswer, InlineRequest, inline_completion
+from gemma_lsp.features.memory import Learned
+from gemma_lsp.prompt.segments import Region, Segment
 from gemma_lsp.syntax.types import SymbolKind
 from gemma_lsp.text import Text
 
@@ -86,6 +88,7 @@ def run_typing(options: TypingOptions, load: Load, say: Say) -> Typed:
 async def _measure(options: TypingOptions, load: Load, say: Say) -> Typed:
     async with repository_session(options.repo, options.n_ctx, load, say) as (running, editing, known):
         person = _Person(running.client, editing, running.model, *_function(editing))
+        await person.learns()
         say("typing")
         asked = await person.types(options.keys)
         say("typing along")
@@ -133,13 +136,13 @@ class _Person:
         settings = Settings()
         completion = replace(settings.completion, debounce_ms=0, prefetch=False, deadline_ms=60_000)
         self._settings = replace(settings, completion=completion)
-        self._memory = Memory()
+        self._memory, self._learned = Memory(), Learned()
 
     async def types(self, keys: int) -> list[tuple[Cost, float]]:
         """Each key asks the model: what it cost, and how long the whole answer took."""
         found: list[tuple[Cost, float]] = []
         for n in range(1, len(self._code)):
-            self._memory = Memory()  # knows nothing, so that nothing is typed along
+            self._forget()  # so that nothing is typed along
             answer, ms = await self._complete(self._code[:n])
             if answer.cost is not None:
                 found.append((answer.cost, ms))
@@ -153,7 +156,7 @@ class _Person:
         """What is suggested is typed; milliseconds of each answer that was known therefore."""
         found: list[float] = []
         for begun in self._starts():
-            self._memory = Memory()
+            self._forget()
             answer, _ = await self._complete(begun)
             suggestion = answer.items[0].text if answer.items else ""
             for n in range(1, len(suggestion)):
@@ -165,6 +168,17 @@ class _Person:
         if not found:
             raise GemmaLspError("the model suggested nothing that could be typed; choose another model")
         return found
+
+    async def learns(self) -> None:
+        """Has the engine remember all files, as the server has it."""
+        files = self._editing.resident.index.files
+        self._learned = Learned({path: Segment(Region.BODY, file.text.content) for path, file in files.items()})
+        await self._client.learn(self._learned.name, tuple(self._learned.files.values()))
+
+    def _forget(self) -> None:
+        """No answer is known any more; what is like the code here still is."""
+        similar, self._memory = self._memory.similar, Memory()
+        self._memory.similar = similar
 
     async def step_ms(self) -> float:
         """Of one token behind the first one, without guesses; the median of a few answers."""
@@ -201,6 +215,7 @@ class _Person:
             model=self._model,
             frame=self._editing.frame,
             memory=self._memory,
+            learned=self._learned,
         )
         started = time.perf_counter()
         answer = await inline_completion(ctx, InlineRequest(path=self.path, position=text.position(offset)))
