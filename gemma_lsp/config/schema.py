@@ -15,6 +15,7 @@ T = TypeVar("T")
 Switch = Literal["auto", "on", "off"]
 KvType = Literal["f16", "bf16", "q8_0"]
 Multiline = Literal["auto", "never", "always"]
+FimOrder = Literal["psm", "spm"]
 Severity = Literal["warning", "information", "hint"]
 LogLevel = Literal["error", "warning", "info", "debug"]
 
@@ -133,6 +134,11 @@ class CompletionSettings:
         "machine reads that many in two seconds. 0: none.",
         minimum=0,
         maximum=20_000,
+    )
+    fim_order: FimOrder = setting(
+        "psm",
+        "What a model that fills gaps was trained to read first: the prefix (`psm`, most are), or the suffix (`spm`). "
+        "No model file says which; its makers do.",
     )
     recall: bool = setting(
         True,

@@ -150,18 +150,21 @@ async def _continued(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[Comple
     elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
     similar = await similar_before(ctx, spot.parsed, spot.offset, place)
     read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere, *similar)
-    tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead))
+    spm = ctx.settings.completion.fim_order == "spm"
+    tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead), suffix_first=spm)
     near = place_in(spot.path, spot.text, nearby(spot.text, spot.offset, EARLY_CHARS), spot.offset)
     near = replace(near, before=near.before + lead)
     # Similar code is given where it is read in time.
-    return tail, completion_prompt(ctx.frame, (), near).segments, EARLY_OVER + sum(estimate(similar))
+    early = completion_prompt(ctx.frame, (), near, suffix_first=spm)
+    return tail, early.segments, EARLY_OVER + sum(estimate(similar))
 
 
 async def _gap(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[CompletionTail, Prompt, int]:
     """The gap alone: there is nothing to wait for."""
     room, speed = gap_room(ctx.model), ctx.memory.habits.usual_tokens_per_s
     place = gap_place(spot.path, spot.text, spot.offset, n_room=room, tokens_per_s=speed)
-    return completion_prompt(ctx.frame, (), replace(place, before=place.before + lead)), (), 0
+    place, spm = replace(place, before=place.before + lead), ctx.settings.completion.fim_order == "spm"
+    return completion_prompt(ctx.frame, (), place, suffix_first=spm), (), 0
 
 
 def _result(answer: Answer, spot: Spot) -> Remembered:

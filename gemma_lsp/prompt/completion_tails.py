@@ -38,21 +38,25 @@ class CompletionTail:
     stop: tuple[str, ...]
 
 
-def completion_tail(frame: Frame, place: Place) -> CompletionTail:
-    """The tail of a completion. Typing changes only the end of one segment: what stands before stays as it is."""
+def completion_tail(frame: Frame, place: Place, *, suffix_first: bool = False) -> CompletionTail:
+    """The tail of a completion. Typing changes only the end of one segment: what stands before stays as it is.
+
+    `suffix_first`: the model fills gaps, and was trained on suffix, prefix, middle (SPM) instead of prefix first (PSM).
+    """
     if fills(frame):
-        return _fim_tail(frame, place)
+        return _fim_tail(frame, place, suffix_first=suffix_first)
     return _chat_tail(frame, place) if frame.chat else _plain_tail(place)
 
 
-def completion_prompt(frame: Frame, read: Prompt, place: Place) -> CompletionTail:
+def completion_prompt(frame: Frame, read: Prompt, place: Place, *, suffix_first: bool = False) -> CompletionTail:
     """The whole prompt as one: the frame, what is read before the code at the cursor, the tail.
 
     A model that fills gaps does it best with nothing before the gap; where there is nothing to read it gets that.
     """
-    tail = completion_tail(frame, place)
+    tail = completion_tail(frame, place, suffix_first=suffix_first)
     if fills(frame) and not read:
-        gap = next(i for i, s in enumerate(tail.segments) if s.special and s.text == frame.fim["prefix"])
+        first = frame.fim["suffix" if suffix_first else "prefix"]
+        gap = next(i for i, s in enumerate(tail.segments) if s.special and s.text == first)
         return replace(tail, segments=tail.segments[gap:])
     return replace(tail, segments=(*frame.head, *read, *tail.segments))
 
@@ -69,10 +73,11 @@ def hole_tail(path: str, text: str) -> Prompt:
     return (Segment(Region.HOLE, file_header(path)), Segment(Region.HOLE, text if text.endswith("\n") else text + "\n"))
 
 
-def _fim_tail(frame: Frame, place: Place) -> CompletionTail:
-    """Prefix, suffix, middle; what stands on the cursor's line is the middle's beginning.
+def _fim_tail(frame: Frame, place: Place, *, suffix_first: bool) -> CompletionTail:
+    """Prefix and suffix, then the middle; what stands on the cursor's line is the middle's beginning.
 
-    So a key appends to the prompt, as for other models, and the suffix is read once a line.
+    So a key appends to the prompt, as for other models, and the suffix is read once a line; once a place where it is
+    the first.
     """
     separator = frame.fim.get("separator", "")
     header = (
@@ -81,12 +86,12 @@ def _fim_tail(frame: Frame, place: Place) -> CompletionTail:
         else (Segment(Region.HOLE, file_header(place.path)),)
     )
     above, newline, line = place.before.rpartition("\n")
+    prefix = (Segment(Region.HOLE, frame.fim["prefix"], special=True), Segment(Region.HOLE, above + newline))
+    region = Region.HOLE if suffix_first else Region.REQUEST
+    suffix = (Segment(region, frame.fim["suffix"], special=True), Segment(region, _clipped(place.after)))
     segments = (
         *header,
-        Segment(Region.HOLE, frame.fim["prefix"], special=True),
-        Segment(Region.HOLE, above + newline),
-        Segment(Region.REQUEST, frame.fim["suffix"], special=True),
-        Segment(Region.REQUEST, _clipped(place.after)),
+        *((*suffix, *prefix) if suffix_first else (*prefix, *suffix)),
         Segment(Region.REQUEST, frame.fim["middle"], special=True),
         Segment(Region.REQUEST, line),
     )

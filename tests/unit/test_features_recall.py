@@ -238,3 +238,7 @@ async def test_a_model_that_fills_gaps_is_asked_about_the_gap_alone(ctx: Feature
     assert (asked.options.alone, asked.options.early) == (True, ())
     assert asked.prompt[0].text == fim.frame.fim["prefix"]
     assert "X = 1" not in "".join(s.text for s in asked.prompt)
+    settings = replace(fim.settings, completion=replace(fim.settings.completion, fim_order="spm"))
+    request = InlineRequest(path="here.py", position=position, invoked=True)
+    await inline_completion(replace(fim, settings=settings, memory=type(fim.memory)()), request)
+    assert engine.asked[-1].prompt[0].text == fim.frame.fim["suffix"]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gemma_lsp.prompt.completion_tails import SUFFIX_CHARS, SUFFIX_LINES, Place, completion_tail, hole_tail
+from gemma_lsp.prompt.completion_tails import (
+    SUFFIX_CHARS,
+    SUFFIX_LINES,
+    Place,
+    completion_prompt,
+    completion_tail,
+    hole_tail,
+)
 from gemma_lsp.prompt.frame import frame_for
 from gemma_lsp.prompt.segments import Prompt, Region
 from gemma_lsp.prompt.tails import (
@@ -46,6 +53,22 @@ def test_the_prompt_ends_at_the_cursor(kind: str) -> None:
     assert tail.segments[-1].text.endswith("    return su")
     assert not tail.segments[-1].special
     assert tail.heal
+
+
+def test_a_model_that_reads_the_suffix_first_reads_it_once_a_place() -> None:
+    """A key only appends, and a line that is finished changes nothing of the suffix, which comes first."""
+    frame = FRAMES["fim"]
+    for code in (BEFORE, BEFORE + "m", BEFORE + "m(parcels)\n    "):
+        segments = completion_tail(frame, place(code), suffix_first=True).segments
+        marks = [s.text for s in segments if s.special and s.text in frame.fim.values()]
+        assert marks[-3:] == [frame.fim[kind] for kind in ("suffix", "prefix", "middle")]
+        above, newline, line = code.rpartition("\n")
+        assert [s.text for s in segments if not s.special][-3:] == [AFTER, above + newline, line]
+        alone = completion_prompt(frame, (), place(code), suffix_first=True).segments
+        assert alone[0].text == frame.fim["suffix"]
+        assert alone == segments[-len(alone) :]
+        regions = [ORDER.index(segment.region) for segment in segments]
+        assert regions == sorted(regions)
 
 
 def test_a_bracket_that_the_editor_adds_does_not_disturb_the_text_before_the_cursor() -> None:
