@@ -146,7 +146,8 @@ class _Answer:
 
 
 async def _answer(client: EngineClient, prompt: Prompt, n_tokens: int) -> _Answer:
-    options = GenerateOptions(priority=Priority.COMPLETION, max_tokens=n_tokens, sampling=COMPLETION)
+    # How many tokens are guessed at once depends on what that costs just now, and other batches round otherwise.
+    options = GenerateOptions(priority=Priority.COMPLETION, max_tokens=n_tokens, sampling=COMPLETION, guess=False)
     text, start, first = "", time.perf_counter(), 0.0
     async for event in client.generate(WORKSPACE, prompt, options):
         first = first or 1000 * (time.perf_counter() - start)
