@@ -12,7 +12,7 @@ from gemma_lsp.engine.lookup import Found
 from gemma_lsp.engine.messages import Finished, Generate, Warm
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.models.default_model import default_model
-from tests.unit.test_engine_core import Asker
+from tests.support.engines import Asker
 
 CLASS = '''class Parcel:
     """A packed box."""

@@ -20,8 +20,8 @@ from gemma_lsp.generate.answers import Answer, gather
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Region, Segment
 from tests.support.apps import Recorder, open_in, retype, until
+from tests.support.engines import Gate
 from tests.support.sessions import factory, write_files
-from tests.unit.test_engine_core import Gate
 
 PARTS = {f"part_{n:02}.py": f"def part_{n:02}(weight, rate):\n    return weight * rate + {n}\n" for n in range(30)}
 PASTE = "".join(f"def pasted_{n}(weight, rate):\n    return weight * rate - {n}\n\n\n" for n in range(11))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Count, Finished, Priority, Warm
-from tests.unit.test_engine_core import WAIT, Asker, Gate, asker, backend, engine, generate
+from tests.support.engines import WAIT, Asker, Gate, asker, backend, engine, generate
 
 __all__ = ["asker", "backend", "engine"]  # fixtures
 

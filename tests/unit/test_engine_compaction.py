@@ -19,7 +19,7 @@ from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.trunks import Trunks
 from gemma_lsp.kv.plan import Capabilities, Wanted
 from gemma_lsp.kv.splice import BEFORE, BEHIND, LEAST
-from tests.unit.test_engine_core import WAIT, Asker
+from tests.support.engines import WAIT, Asker
 
 CHUNKS = [f"b:def number_{n}(): return {n:>04} # some more\n" for n in range(20)]
 WINDOW = 96  # wider than what is read again before a change

@@ -35,7 +35,7 @@ from gemma_lsp.engine.snapshots import SnapshotStore
 from gemma_lsp.engine.spec import Address
 from gemma_lsp.engine.texts import TextGone, TokenStore
 from gemma_lsp.prompt.segments import Region, Segment
-from tests.unit.test_engine_core import WAIT, Asker, Gate, generate
+from tests.support.engines import WAIT, Asker, Gate, generate
 
 BODY = "b:" + "x" * 300
 

@@ -13,7 +13,7 @@ from gemma_lsp.engine.messages import Finished, Generate, Sampling, Warm
 from gemma_lsp.engine.speculation import Speculation
 from gemma_lsp.engine.trunk import Trunk
 from gemma_lsp.kv.plan import Wanted
-from tests.unit.test_engine_core import Asker
+from tests.support.engines import Asker
 
 REPEATED = "def area(width, height):\n    return width * height\n"
 SCRIPT = {
