@@ -2,17 +2,24 @@
 
 `raw` keeps the editor's own line ends, because its changes count in them; `text` is what the core sees.
 Lines end at '\\n', '\\r\\n' and '\\r', so line numbers and code-point columns are the same in both.
+Changes count in the order of their versions: Helix 25.01 sends those of one moment in any order.
 """
 
 from __future__ import annotations
 
 import re
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gemma_lsp.text import PositionEncoding, Text, column_from_units
 from gemma_lsp.text.lines import has_surrogate
 from gemma_lsp.text.starts import starts_after
+
+LATE_S = 2.0  # that a change may come after one of a later version; seen: a millisecond
+LATE_STEPS = 64  # changes that it may be behind
+LATE_CHARS = 4_000_000  # of the states before them, together
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -56,6 +63,16 @@ class OpenDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class _Step:
+    """One notification of changes, and the document that they were applied to. `at`: monotonic seconds."""
+
+    version: int
+    changes: Sequence[RawChange]
+    before: OpenDocument
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentProblem:
     """Why a notification could not be followed, in words for the log."""
 
@@ -68,33 +85,37 @@ class OpenDocuments:
 
     def __init__(self) -> None:
         self._documents: dict[str, OpenDocument] = {}
+        self._steps: dict[str, deque[_Step]] = {}  # the last ones of each document, in the order of their versions
 
     def open(self, uri: str, version: int, language_id: str, raw: str) -> OpenDocument:
         """Takes a document over from the disk; opened twice, the later text counts."""
         document = _document(uri, version, language_id, _joined(raw))
         self._documents[uri] = document
+        self._steps[uri] = deque(maxlen=LATE_STEPS)
         return document
 
     def change(
         self, uri: str, version: int, changes: Sequence[RawChange], encoding: PositionEncoding
     ) -> OpenDocument | DocumentProblem:
-        """Applies changes one after the other, each to the result of the one before."""
-        old = self._documents.get(uri)
-        if old is None:
+        """Applies changes one after the other, each to the result of the one before; a late one in its place."""
+        document = self._documents.get(uri)
+        if document is None:
             return DocumentProblem(uri, "a change for a document that is not open; open it first")
-        document = replace(old, version=version)
-        for change in changes:
-            if change.range is None:
-                document = _document(uri, version, old.language_id, _joined(change.text))
-            else:
-                document = _replaced(
-                    document, change.range, change.text, encoding, through=document.text is not old.text
-                )
+        steps, now, later = self._steps[uri], time.monotonic(), list[_Step]()
+        while steps and (now - steps[0].at > LATE_S or sum(len(s.before.raw) for s in steps) > LATE_CHARS):
+            steps.popleft()
+        while steps and steps[-1].version > version:
+            later.insert(0, steps.pop())
+            document = later[0].before
+        for n, known in ((version, changes), *((step.version, step.changes) for step in later)):
+            steps.append(_Step(n, known, document, now))
+            document = _changed(document, n, known, encoding)
         self._documents[uri] = document
         return document
 
     def close(self, uri: str) -> OpenDocument | DocumentProblem:
         """Gives the document back to the disk, and its last state to the caller."""
+        self._steps.pop(uri, None)
         document = self._documents.pop(uri, None)
         return document or DocumentProblem(uri, "a close for a document that is not open")
 
@@ -110,6 +131,16 @@ class OpenDocuments:
 
     def __len__(self) -> int:
         return len(self._documents)
+
+
+def _changed(old: OpenDocument, version: int, changes: Sequence[RawChange], encoding: PositionEncoding) -> OpenDocument:
+    document = replace(old, version=version)
+    for change in changes:
+        if change.range is None:
+            document = _document(old.uri, version, old.language_id, _joined(change.text))
+        else:
+            document = _replaced(document, change.range, change.text, encoding, through=document.text is not old.text)
+    return document
 
 
 def raw_offset(document: OpenDocument, position: RawPosition, encoding: PositionEncoding) -> int:

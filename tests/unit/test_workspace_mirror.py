@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemma_lsp.text import PositionEncoding, Text
+from gemma_lsp.workspace import mirror
 from gemma_lsp.workspace.mirror import DocumentProblem, OpenDocument, OpenDocuments, RawChange, RawPosition, RawRange
 
 URI = "file:///a.py"
@@ -92,6 +93,49 @@ def test_every_version_is_as_if_it_had_been_opened(raw: str, notifications: list
         head, tail = document.text.shared_with(old)
         assert (old[:head], old[len(old) - tail :]) == (new[:head], new[len(new) - tail :])
         before = document
+
+
+ANY_CHANGE = st.builds(RawChange, st.one_of(RANGE, RANGE, RANGE, st.none()), RAW)
+
+
+@settings(deadline=None)
+@given(st.data(), RAW, st.lists(st.lists(ANY_CHANGE, max_size=2), min_size=1, max_size=6))
+def test_versions_say_the_order_of_changes(data: st.DataObject, raw: str, notifications: list[list[RawChange]]) -> None:
+    """Helix sends several of one moment in any order."""
+    ordered, documents = OpenDocuments(), OpenDocuments()
+    for each in (ordered, documents):
+        each.open(URI, 1, "python", raw)
+        changed(each, RawChange(at(0, 0), "x"), version=2)
+    sent = list(enumerate(notifications, start=3))
+    for version, changes in sent:
+        expected = changed(ordered, *changes, version=version)
+    for version, changes in data.draw(st.permutations(sent)):
+        document = changed(documents, *changes, version=version)
+    assert (document.raw, document.text, document.version) == (expected.raw, expected.text, expected.version)
+
+
+def test_a_client_without_versions_is_followed_as_it_comes() -> None:
+    """One version for all changes, or one that begins anew long after."""
+    documents = OpenDocuments()
+    documents.open(URI, 0, "python", "")
+    for letter in "cba":
+        document = changed(documents, RawChange(at(0, 0), letter), version=0)
+    assert document.raw == "abc"
+    changed(documents, RawChange(at(0, 3), "d"), version=9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror, "LATE_S", -1.0)
+        assert changed(documents, RawChange(at(0, 4), "e"), version=1).raw == "abcde"
+
+
+def test_what_is_remembered_of_a_long_document_is_bounded() -> None:
+    """What comes too late is put as early as is known, and nothing of it is lost."""
+    documents = OpenDocuments()
+    documents.open(URI, 1, "python", "x" * 100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror, "LATE_CHARS", 250)
+        for version in (2, 3, 5, 6, 7, 8):
+            changed(documents, RawChange(at(0, 0), f"{version}"), version=version)
+        assert changed(documents, RawChange(at(0, 0), "4"), version=4).raw == "8746532" + "x" * 100
 
 
 def test_a_pair_of_surrogates_may_arrive_in_halves() -> None:

@@ -44,7 +44,7 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
   });
 
   test("ghost text is accepted word by word", async () => {
-    await bench.beginFunction("depth");
+    await bench.beginFunction("depth", ""); // a whole line has several words, whatever the model says
     const ghost = await bench.untilGhost();
     await bench.keys("Control+ArrowRight");
     const rest = await bench.until(async () => {
@@ -53,7 +53,7 @@ describe("in one window", { timeout: 10 * LIMIT_MS }, () => {
     }, "the rest of the ghost text");
     await bench.keys("Escape");
     const accepted = ghost.slice(0, ghost.length - rest.length);
-    assert.ok((await bench.saved(FILE)).trimEnd().endsWith(`    return box.${accepted}`.trimEnd()));
+    assert.ok((await bench.saved(FILE)).trimEnd().endsWith(`    ${accepted}`.trimEnd()));
   });
 
   test("an explanation streams beside the editor, and its link opens the file", async () => {

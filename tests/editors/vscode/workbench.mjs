@@ -268,11 +268,11 @@ export class Workbench {
   }
 
   /** Goes to the end of the file and begins a function there whose body is worth suggesting. */
-  async beginFunction(name = "area") {
+  async beginFunction(name = "area", body = "return box.") {
     await this.keys("Control+End", "Enter", "Enter");
     await this.type(`def ${name}(box: Dimensions) -> float:`);
     await this.keys("Enter");
-    await this.type("return box.");
+    await this.type(body);
   }
 
   /** Goes to a line of the active file, counted from 1; again if a window that was closing took the keys. */
