@@ -192,6 +192,18 @@ def not_trivial(text: str, around: Around) -> str | Dropped:
     return text if says else Dropped("trivial")
 
 
+def no_closer_of_nothing(text: str, around: Around) -> str | Dropped:
+    """Cuts closers at the end that nothing opened, with which a file that parsed before does not parse."""
+    if not around.parses(around.before + around.after):
+        return text
+    shorter = text
+    while not around.parses(around.before + _finished(shorter, around) + around.after):
+        if not shorter.endswith(tuple(_CLOSERS)):
+            return text
+        shorter = shorter[:-1].rstrip()
+    return shorter or text
+
+
 def still_parses(text: str, around: Around) -> str | Dropped:
     """Drops, after trying without its last lines, a text that breaks a file that parsed before."""
     if not around.parses(around.before + around.after):
@@ -216,6 +228,7 @@ ALL: tuple[Filter, ...] = (
     indented_below_its_header,
     no_mixed_indentation,
     not_trivial,
+    no_closer_of_nothing,
     still_parses,
 )
 
