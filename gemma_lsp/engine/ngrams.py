@@ -18,18 +18,16 @@ _BITS = 21  # of a token, so that three of them are one number; vocabularies hav
 _NONE = -1  # stands between two texts, and agrees with nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """Where a text ends as it does here: how many tokens agree there, and what comes next. Both of shape (n,)."""
+    """Where a text ends as it does here, how many tokens agree there, and what comes next. All of shape (n,).
 
+    `at`: indices into the tokens of the `NgramIndex` that told them.
+    """
+
+    at: NDArray[np.int64]
     agreed: NDArray[np.int64]
     following: NDArray[np.int32]
-
-    def __add__(self, other: Places) -> Places:
-        return Places(np.concatenate([self.agreed, other.agreed]), np.concatenate([self.following, other.following]))
-
-
-NOWHERE = Places(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
 
 
 class NgramIndex:
@@ -66,18 +64,16 @@ class NgramIndex:
     def places(self, last: Sequence[int]) -> Places:
         """Where at least `ORDER` tokens agree with the last ones here, but at the end of a text."""
         at = self._at(last)
-        return Places(self._agreed(at, last), self._tokens[at + 1]) if len(at) else NOWHERE
+        return Places(at, self._agreed(at, last), self._tokens[at + 1])
 
-    def find(self, last: Sequence[int], n: int) -> tuple[list[int], int]:
-        """At most `n` tokens that followed where most tokens agree, at the last such place, and how many agree."""
-        at = self._at(last)
-        if not len(at):
+    def after(self, places: Places, n: int) -> tuple[list[int], int]:
+        """At most `n` tokens that follow where most tokens agree, at the last such place, and how many agree."""
+        if not len(places.at):
             return [], 0
-        agreed = self._agreed(at, last)
-        best = len(agreed) - 1 - int(agreed[::-1].argmax())
-        following = self._tokens[at[best] + 1 : at[best] + 1 + n].tolist()
+        best = len(places.at) - 1 - int(places.agreed[::-1].argmax())
+        following = self._tokens[places.at[best] + 1 : places.at[best] + 1 + n].tolist()
         end = following.index(_NONE) if _NONE in following else n
-        return following[:end], int(agreed[best])
+        return following[:end], int(places.agreed[best])
 
     def _at(self, last: Sequence[int]) -> NDArray[np.int64]:
         """The index of the token that stands where `last` ends."""

@@ -3,19 +3,19 @@
 A model that has not the repository in its prompt, or far away in it, does not know its names. Counts of what followed
 the last tokens elsewhere do, cost no token of the prompt, and know what fits into no context: cache language models
 (Hellendoorn and Devanbu, FSE 2017; Khandelwal et al., ICLR 2020; Liu et al., Infini-gram, COLM 2024). How far the
-counts are believed was fitted on next lines of histories: docs/design/completion.md. Pure; any thread.
+counts are believed was fitted on next lines of histories: docs/design/completion.md. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemma_lsp.engine.lookup import NOTHING, Found
-from gemma_lsp.engine.ngrams import LONGEST, ORDER, NgramIndex
+from gemma_lsp.engine.ngrams import LONGEST, ORDER, NgramIndex, Places
 
 _BELIEF = np.array([-3.7, 0.6, 0.35, 0.95, 0.6, -0.1])
 """Weights of `signs`, fitted on 135 next lines of tenacity, pluggy and httpx with Qwen2.5-Coder 0.5B."""
@@ -31,20 +31,20 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recall:
-    """What one answer can remember. `before`: the tokens that it goes on from."""
+    """What one answer can remember; one thread's. `before`: the tokens that it goes on from."""
 
     before: Sequence[int]
     own: NgramIndex  # the file itself, as it is now; its first text is `before`
     others: NgramIndex  # as they are now
+    _asked: dict[tuple[int, ...], tuple[Places, Places]] = field(default_factory=dict, init=False, repr=False)
 
     def expected(self, answer: Sequence[int]) -> Expected | None:
         """What follows `before` and the answer so far in all texts; None where nothing does."""
-        last = self._last(answer)
-        places = self.own.places(last) + self.others.places(last)
-        agreed = places.agreed
+        own, others = self._places(answer)
+        agreed = np.concatenate([own.agreed, others.agreed])
         if not len(agreed):
             return None
-        tokens, which = np.unique(places.following, return_inverse=True)
+        tokens, which = np.unique(np.concatenate([own.following, others.following]), return_inverse=True)
         chances = np.zeros(len(tokens))
         for n in range(ORDER, int(agreed.max()) + 1):  # the longer above the shorter (Witten and Bell, 1991)
             counts = np.bincount(which[agreed >= n], minlength=len(tokens))
@@ -54,8 +54,8 @@ class Recall:
 
     def find(self, answer: Sequence[int], n: int) -> Found:
         """At most `n` tokens that may follow, from where the text agrees longest."""
-        last = self._last(answer)
-        found = (self.own.find(last, n), self.others.find(last, n))
+        own, others = self._places(answer)
+        found = (self.own.after(own, n), self.others.after(others, n))
         tokens, agreed = max(found, key=lambda each: each[1])
         return Found(tuple(tokens), agreed) if tokens else NOTHING
 
@@ -71,8 +71,13 @@ class Recall:
             return None
         return replace(self, before=before, own=self.own.shortened(len(self.before) - len(before)))
 
-    def _last(self, answer: Sequence[int]) -> list[int]:
-        return [*self.before[-LONGEST:], *answer][-LONGEST:]
+    def _places(self, answer: Sequence[int]) -> tuple[Places, Places]:
+        """In the file itself and in the others. The last answer is kept: a guess looks where the choice looks next."""
+        last = tuple([*self.before[-LONGEST:], *answer][-LONGEST:])
+        if last not in self._asked:
+            self._asked.clear()
+            self._asked[last] = self.own.places(last), self.others.places(last)
+        return self._asked[last]
 
 
 def signs(agreed: NDArray[np.int64], which: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -111,7 +116,7 @@ def chance_of(
     mine, whole = left * own[token], left * (own.sum() if allowed is None else own[allowed].sum())
     if (said := _among(expected, allowed)) is not None:
         mine, whole = mine + said.chances[said.tokens == token].sum(), whole + said.chances.sum()
-    return float(mine / whole)
+    return float(mine / whole) if whole > 0 else 0.0  # none of those allowed is probable at all
 
 
 def _among(expected: Expected | None, allowed: NDArray[np.int32] | None) -> Expected | None:
