@@ -14,21 +14,19 @@ from gemma_lsp.engine.messages import ModelInfo
 from gemma_lsp.features.adoption import Generations
 from gemma_lsp.features.feedback import Offers
 from gemma_lsp.features.habits import Habits
-from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, Learned, Recent, ReviewCache
+from gemma_lsp.features.memory import MAX_REVIEWS, CompletionCache, Learned, Recent, ReviewCache, SimilarMemory
 from gemma_lsp.models.trust import UNKNOWN, Trust
 from gemma_lsp.prompt.completion_tails import Place, hole_tail
 from gemma_lsp.prompt.frame import Frame
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Prompt
 from gemma_lsp.syntax.index import Index
-from gemma_lsp.syntax.similar import Excerpt
 from gemma_lsp.text import Edit, Span, Text
 
 if TYPE_CHECKING:
     from gemma_lsp.features.actions.edits import Proposal
 
 MAX_PROPOSALS = 100
-MAX_PLACES = 32  # of which it is known what is like them
 KEY_CHARS = 2  # that one key may put in or take away: editors close brackets by themselves
 NEARBY_CHARS = 3000  # given around a cursor that is not in the hole
 
@@ -43,7 +41,7 @@ class Memory:
     offers: Offers = field(init=False)
     reviews: ReviewCache = field(default_factory=lambda: ReviewCache(MAX_REVIEWS))
     proposals: Recent[str, Proposal] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
-    similar: Recent[tuple[str, int, int, int], tuple[Excerpt, ...]] = field(default_factory=lambda: Recent(MAX_PLACES))
+    similar: SimilarMemory = field(default_factory=SimilarMemory)
     paragraphs: Recent[str, str] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
     _locks: dict[str, tuple[asyncio.Lock, int]] = field(default_factory=dict)
     _lengths: dict[str, int] = field(default_factory=dict)  # of the files that are being edited
@@ -62,6 +60,7 @@ class Memory:
     def closed(self, path: str) -> None:
         """The user is done with a file."""
         self._lengths.pop(path, None)
+        self.similar.shown.pop(path, None)
         self.generations.stop(path)
         self.offers.gone(path)
 

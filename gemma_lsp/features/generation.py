@@ -17,7 +17,7 @@ from gemma_lsp.features.context import FeatureContext, cursor_place, nearby, pla
 from gemma_lsp.features.gap import gap_place, gap_room, stands_alone
 from gemma_lsp.features.memory import Origin, Outcome, Remembered
 from gemma_lsp.features.recall import around
-from gemma_lsp.features.similar import similar_before
+from gemma_lsp.features.similar import outdated, similar_before
 from gemma_lsp.generate.answers import Answer, gather
 from gemma_lsp.generate.filters import ALL, Around, Dropped, run_filters, still_parses
 from gemma_lsp.generate.indentation import certain_beginning
@@ -106,7 +106,9 @@ async def generate(
     """
     lead = await asyncio.to_thread(certain_beginning, spot.parsed, spot.context, spot.offset)
     alone = stands_alone(ctx.frame, ctx.model)
-    tail, early, early_over = await (_gap if alone else _continued)(ctx, spot, lead)
+    # What is prepared has what is shown now before it, which the user may go on with.
+    asked = _gap(ctx, spot, lead) if alone else _continued(ctx, spot, lead, renew=False if ask.ahead else None)
+    tail, early, early_over = await asked
     settings = ctx.settings.completion
     options = GenerateOptions(
         priority=Priority.AHEAD if ask.ahead else Priority.COMPLETION,
@@ -116,7 +118,7 @@ async def generate(
         heal=tail.heal,
         deadline_ms=AHEAD_MS if ask.ahead else ask.deadline_ms or settings.deadline_ms,
         # What is prepared may be asked late, after a question of the user's, and must never take its place.
-        supersedes=f"{'ahead' if ask.ahead else 'inline'} {ctx.workspace} {spot.path}",
+        supersedes=_ahead(ctx, spot.path) if ask.ahead else f"inline {ctx.workspace} {spot.path}",
         early=() if ask.ahead else early,
         early_over=early_over,
         around=around(ctx, spot.parsed, spot.offset, lead),
@@ -145,10 +147,25 @@ async def generate(
     return Outcome(result=result, cost=answer.cost)
 
 
-async def _continued(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[CompletionTail, Prompt, int]:
+def similar_is_outdated(ctx: FeatureContext, spot: Spot) -> bool:
+    """Whether the code that completions are shown was found like another place than this one."""
+    _, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
+    return outdated(ctx, spot.parsed, spot.offset, place)
+
+
+async def renew_similar(ctx: FeatureContext, spot: Spot) -> None:
+    """Has the code read that is most like this place by now. Raises `EngineError`."""
+    tail, _, _ = await _continued(ctx, spot, "", renew=True)
+    options = GenerateOptions(priority=Priority.AHEAD, max_tokens=1, supersedes=_ahead(ctx, spot.path))
+    await gather(ctx.engine, ctx.workspace, tail.segments, options)
+
+
+async def _continued(
+    ctx: FeatureContext, spot: Spot, lead: str, *, renew: bool | None
+) -> tuple[CompletionTail, Prompt, int]:
     """The prompt behind what is resident; the shorter one, and from how many tokens on it is the better one."""
     elsewhere, place = cursor_place(ctx, spot.path, spot.text, spot.offset)
-    similar = await similar_before(ctx, spot.parsed, spot.offset, place)
+    similar = await similar_before(ctx, spot.parsed, spot.offset, place, renew=renew)
     read = (*ctx.resident.head()[len(ctx.frame.head) :], *elsewhere, *similar)
     spm = ctx.settings.completion.fim_order == "spm"
     tail = completion_prompt(ctx.frame, read, replace(place, before=place.before + lead), suffix_first=spm)
@@ -157,6 +174,10 @@ async def _continued(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[Comple
     # Similar code is given where it is read in time.
     early = completion_prompt(ctx.frame, (), near, suffix_first=spm)
     return tail, early.segments, EARLY_OVER + sum(estimate(similar))
+
+
+def _ahead(ctx: FeatureContext, path: str) -> str:
+    return f"ahead {ctx.workspace} {path}"
 
 
 async def _gap(ctx: FeatureContext, spot: Spot, lead: str) -> tuple[CompletionTail, Prompt, int]:

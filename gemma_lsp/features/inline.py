@@ -103,6 +103,8 @@ async def _first(ctx: FeatureContext, spot: Spot, request: InlineRequest, ticket
     if outcome is None or outcome.unwanted:
         return _nothing(request, outcome.result.reason if outcome else "superseded", run.claim())
     if not outcome.result.text:
+        if not outcome.cost.early:
+            prefetch(ctx, spot, "")
         return _nothing(request, outcome.result.reason, run.claim())
     return _new(ctx, request, spot, outcome.result.text, MODEL, run.claim())
 
@@ -154,7 +156,7 @@ def _new(
 ) -> InlineAnswer:
     """A suggestion that was not shown before: it is remembered for typing along, and its acceptance prepared for."""
     ctx.memory.completions.suggested(origin_of(ctx, spot), text)
-    if ctx.settings.completion.prefetch and not (cost and cost.early):
+    if not (cost and cost.early):
         prefetch(ctx, spot, text)
     return _shown(request, spot, text, reason, cost)
 

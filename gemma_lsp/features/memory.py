@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from gemma_lsp.base.digest import digest_text
 from gemma_lsp.engine.messages import Cost
 from gemma_lsp.prompt.segments import Prompt, Segment
+from gemma_lsp.syntax.similar import Excerpt
 from gemma_lsp.text import Edit, Text
 from gemma_lsp.workspace.patched import differing
 
@@ -23,6 +24,7 @@ V = TypeVar("V")
 MAX_COMPLETIONS = 250
 MAX_KNOWN = 16
 MAX_REVIEWS = 2000
+MAX_PLACES = 32  # of which it is known what is like them
 
 
 class Recent(Generic[K, V]):
@@ -90,6 +92,27 @@ class Origin:
     def same_elsewhere(self, now: Origin) -> bool:
         """Whether every other file reads as it did. A file that did not change keeps its very `Text`."""
         return differing(self.files, now.files) <= {self.path}
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Where one writes, as far as it decides what is like it: how far the code around it goes back, and the chunk.
+
+    `stage`: how far the chunk has come.
+    """
+
+    path: str
+    shown_from: int
+    chunk: int
+    stage: int
+
+
+@dataclass(slots=True)
+class SimilarMemory:
+    """What was found to be like a place, and by file what stands before the code at the cursor now."""
+
+    found: Recent[Writing, tuple[Excerpt, ...]] = field(default_factory=lambda: Recent(MAX_PLACES))
+    shown: dict[str, tuple[Writing, tuple[Excerpt, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""What follows the acceptance of a suggestion is prepared while the user looks at it, when nothing else is to be done.
+"""What comes next is prepared while the user looks at an answer, when nothing else is to be done.
 
 Two places are prepared, the end of the suggestion and, if nothing follows there, the start of the next line as an
-editor would indent it. What is found waits in the cache of completions. Event loop only, but for `_ahead`.
+editor would indent it. What is found waits in the cache of completions. Then, if the user goes on looking, the code
+that is most like this place by now is read. Event loop only, but for `_ahead`.
 """
 
 from __future__ import annotations
@@ -10,16 +11,27 @@ import asyncio
 from dataclasses import replace
 
 from gemma_lsp.features.context import FeatureContext
-from gemma_lsp.features.generation import Ask, Spot, generate, key_of, origin_of, spot_at
+from gemma_lsp.features.generation import (
+    Ask,
+    Spot,
+    generate,
+    key_of,
+    origin_of,
+    renew_similar,
+    similar_is_outdated,
+    spot_at,
+)
 from gemma_lsp.prompt.resident import Focus
 from gemma_lsp.text import Text
+
+SETTLED_S = 1.0  # without a key, after which one is looking or thinking; guessed
 
 _UNIT = "    "
 _LEAVES = ("return", "raise", "break", "continue", "pass")
 
 
 def prefetch(ctx: FeatureContext, spot: Spot, text: str) -> None:
-    """Begins to prepare; an edit that leads elsewhere ends it (`Generations.edited`)."""
+    """Begins to prepare for a suggestion, or for none; an edit that leads elsewhere ends it (`Generations.edited`)."""
     ctx.memory.generations.look_ahead(origin_of(ctx, spot), text, _prepare(ctx, spot, text))
 
 
@@ -35,8 +47,13 @@ def next_line(line: str) -> str:
 
 
 async def _prepare(ctx: FeatureContext, spot: Spot, text: str) -> None:
-    with ctx.memory.habits.running():
-        await _prepare_both(ctx, spot, text)
+    if text and ctx.settings.completion.prefetch:
+        with ctx.memory.habits.running():
+            await _prepare_both(ctx, spot, text)
+    if similar_is_outdated(ctx, spot):
+        await asyncio.sleep(SETTLED_S)
+        with ctx.memory.habits.running():
+            await renew_similar(ctx, spot)
 
 
 async def _prepare_both(ctx: FeatureContext, spot: Spot, text: str) -> None:

@@ -1,7 +1,7 @@
 """The code that a completion is shown right before the code at the cursor, because it is like it.
 
-It is looked for once for a place and stays while one types there: what stands before the cursor must not move. Event
-loop only; the search itself runs on a thread.
+What stands before the cursor must not move: other code, which is more like what one writes by now, takes its place when
+nobody waits for it (`prefetch`), or at once where it is read in a moment. Event loop only; the search runs on a thread.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from bisect import bisect_right
 
 from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.memory import Writing
 from gemma_lsp.prompt.completion_tails import Place, fills, hole_tail
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN
 from gemma_lsp.prompt.segments import Prompt
@@ -19,43 +20,67 @@ from gemma_lsp.syntax.whole import chunk_starts
 from gemma_lsp.text import Span
 
 MOST_S = 2.0  # that it may take to read it: it is read once for a place, and nobody waits longer for a line; guessed
+MOMENT_S = 0.25  # within which it is read for whoever waits; guessed
 
 _LINES = (3, 9, 21)  # of the chunk one writes, from which on there is more to go by: looked for again; guessed
 
 
-async def similar_before(ctx: FeatureContext, parsed: ParsedFile, offset: int, place: Place) -> Prompt:
-    """Excerpts of other places, each behind the header of its file; () where there is nothing of the kind."""
-    chars = ctx.settings.completion.similar_chars
+async def similar_before(
+    ctx: FeatureContext, parsed: ParsedFile, offset: int, place: Place, *, renew: bool | None = None
+) -> Prompt:
+    """Excerpts of other places, each behind the header of its file; () where there is nothing of the kind.
+
+    They stay until one writes elsewhere. `renew`: whether those that are most like it by now are shown instead; None:
+    where they are read in a moment.
+    """
+    chars, similar = ctx.settings.completion.similar_chars, ctx.memory.similar
     if not chars or fills(ctx.frame) or parsed.language != "python":
         return ()
-    shown = Span(offset - len(place.before), offset + len(place.after))
-    key = _key(parsed, offset, shown)
-    found = ctx.memory.similar.get(key)
-    if found is None or not all(_stands(ctx, excerpt, parsed.path, shown) for excerpt in found):
-        found = ()
-        if not _takes_long(ctx, chars):
-            found = await asyncio.to_thread(similar_code, ctx.index, parsed.path, offset, shown, chars)
-        ctx.memory.similar.put(key, found)
-    return tuple(segment for excerpt in found for segment in hole_tail(excerpt.path, excerpt.text))
+    around = Span(offset - len(place.before), offset + len(place.after))
+    here = _writing(parsed, offset, around)
+    was, excerpts = similar.shown.get(parsed.path, (None, ()))
+    stays = was is not None and was.shown_from == here.shown_from and _stand(ctx, excerpts, parsed.path, around)
+    renew = _takes(ctx, chars) <= MOMENT_S if renew is None else renew
+    if not stays or (was != here and renew):
+        found = similar.found.get(here)
+        if found is None or not _stand(ctx, found, parsed.path, around):
+            found = ()
+            if _takes(ctx, chars) <= MOST_S:
+                found = await asyncio.to_thread(similar_code, ctx.index, parsed.path, offset, around, chars)
+            similar.found.put(here, found)
+        similar.shown[parsed.path], excerpts = (here, found), found
+    return tuple(segment for excerpt in excerpts for segment in hole_tail(excerpt.path, excerpt.text))
 
 
-def _takes_long(ctx: FeatureContext, chars: int) -> bool:
+def outdated(ctx: FeatureContext, parsed: ParsedFile, offset: int, place: Place) -> bool:
+    """Whether the code that is shown was looked for elsewhere, or before there was as much to go by."""
+    was, _ = ctx.memory.similar.shown.get(parsed.path, (None, ()))
+    return was is not None and was != _writing(parsed, offset, Span(offset - len(place.before), offset))
+
+
+def _takes(ctx: FeatureContext, chars: int) -> float:
+    """Seconds to read so much; as long as it is not known, no time at all."""
     speed = ctx.memory.habits.tokens_per_s
-    return speed is not None and chars / BYTES_PER_TOKEN > MOST_S * speed
+    return chars / BYTES_PER_TOKEN / speed if speed else 0.0
 
 
-def _key(parsed: ParsedFile, offset: int, shown: Span) -> tuple[str, int, int, int]:
+def _writing(parsed: ParsedFile, offset: int, around: Span) -> Writing:
     """The place, by the chunk that one writes and roughly how much of it there is."""
     starts = chunk_starts(parsed)
     start = starts[max(0, bisect_right(starts, offset) - 1)] if starts else 0
     written = parsed.text.line_at(offset) - parsed.text.line_at(start)
-    return parsed.path, shown.start, start, bisect_right(_LINES, written)
+    return Writing(parsed.path, around.start, start, bisect_right(_LINES, written))
 
 
-def _stands(ctx: FeatureContext, excerpt: Excerpt, path: str, shown: Span) -> bool:
+def _stand(ctx: FeatureContext, excerpts: tuple[Excerpt, ...], path: str, around: Span) -> bool:
+    """Whether files still say so; the one that one writes in, outside of what is shown of it."""
+    return all(_stands(ctx, excerpt, path, around) for excerpt in excerpts)
+
+
+def _stands(ctx: FeatureContext, excerpt: Excerpt, path: str, around: Span) -> bool:
     """Whether a file still says so; the one that one writes in, outside of what is shown of it."""
     file = ctx.index.files.get(excerpt.path)
     content = file.text.content if file is not None else ""
     if excerpt.path == path:
-        return excerpt.text in content[: shown.start] or excerpt.text in content[shown.end :]
+        return excerpt.text in content[: around.start] or excerpt.text in content[around.end :]
     return excerpt.text in content

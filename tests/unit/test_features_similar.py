@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gemma_lsp.engine.messages import Cost
+from gemma_lsp.engine.messages import Cost, Priority
+from gemma_lsp.features import prefetch
 from gemma_lsp.features.context import FeatureContext
 from gemma_lsp.features.generation import EARLY_OVER
 from gemma_lsp.features.habits import LEAST_READ
@@ -14,8 +15,9 @@ from gemma_lsp.features.inline import InlineRequest, inline_completion
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN
 from gemma_lsp.prompt.resident import Focus
 from gemma_lsp.text import Position, Text
+from tests.support.apps import until
 from tests.support.feature_cases import Case, context_for
-from tests.support.scripted import ScriptedEngine, scripted_model
+from tests.support.scripted import Asked, ScriptedEngine, scripted_model
 from tests.unit.test_syntax_similar import BUSES, HERE, OTHER, TRAINS
 
 FILES = {"here.py": HERE, "trains.py": TRAINS, "windows.py": OTHER}
@@ -36,7 +38,12 @@ async def prompt_of(ctx: FeatureContext) -> str:
     assert isinstance(engine, ScriptedEngine)
     position = text.position(len(text.content))
     await inline_completion(ctx, InlineRequest(path="here.py", position=position, invoked=True))
-    return "".join(segment.text for segment in engine.asked[-1].prompt[len(ctx.resident.head()) :])
+    return asked_of(ctx, [asked for asked in engine.asked if asked.options.priority is Priority.COMPLETION][-1])
+
+
+def asked_of(ctx: FeatureContext, asked: Asked) -> str:
+    """A prompt without what is resident."""
+    return "".join(segment.text for segment in asked.prompt[len(ctx.resident.head()) :])
 
 
 def with_file(ctx: FeatureContext, path: str, text: str) -> FeatureContext:
@@ -62,8 +69,61 @@ async def test_it_stays_while_one_types() -> None:
     ctx = with_file(ctx, "here.py", f"{HERE}        canvas.fill(self.colour)\n")
     after = await prompt_of(ctx)
     assert after.startswith(before[:-1])
-    longer = "".join(f"        canvas.fill({n})\n" for n in range(30))
-    assert not (await prompt_of(with_file(ctx, "here.py", HERE + longer))).startswith(SHOWN)
+    assert not (await prompt_of(with_file(ctx, "here.py", LONGER))).startswith(SHOWN)
+
+
+LINE = "        canvas.fill(99)\n"
+LONGER = HERE + 30 * LINE
+"""So much of the method that other code is more like it."""
+
+
+def taking_a_moment(ctx: FeatureContext) -> FeatureContext:
+    """On a machine that reads similar code in three quarters of a second."""
+    ctx.memory.habits.paid(Cost(evaluated=500, prompt_ms=1000.0))
+    return ctx
+
+
+async def test_who_types_does_not_wait_for_other_code() -> None:
+    """What is shown stays, whatever would be more like the place by now, and moves when one has stopped for a while."""
+    ctx = taking_a_moment(context())
+    await prompt_of(ctx)
+    engine = ctx.engine
+    assert isinstance(engine, ScriptedEngine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefetch, "SETTLED_S", 60.0)
+        assert (await prompt_of(with_file(ctx, "here.py", LONGER))).startswith(SHOWN)
+        patch.setattr(prefetch, "SETTLED_S", 0.0)
+        longer = LONGER + LINE
+        assert (await prompt_of(with_file(ctx, "here.py", longer))).startswith(SHOWN)
+        await until(lambda: engine.asked[-1].options.max_tokens == 1)
+    read = asked_of(ctx, engine.asked[-1])
+    assert SHOWN not in read
+    assert engine.asked[-1].options.priority is Priority.AHEAD
+    assert (await prompt_of(with_file(ctx, "here.py", longer + LINE))).startswith(read.rstrip())
+
+
+async def test_a_key_before_the_pause_is_over_leaves_what_is_shown() -> None:
+    """It would be read while the next answer is waited for."""
+    ctx = taking_a_moment(context())
+    await prompt_of(ctx)
+    longer = with_file(ctx, "here.py", LONGER)
+    engine = ctx.engine
+    assert isinstance(engine, ScriptedEngine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefetch, "SETTLED_S", 60.0)
+        await prompt_of(longer)
+        assert ctx.memory.generations.busy
+        ctx.memory.edited("here.py", LONGER + "x = 1\n")
+        await until(lambda: not ctx.memory.generations.busy)
+    assert all(asked.options.priority is not Priority.AHEAD for asked in engine.asked)
+
+
+async def test_a_file_that_was_closed_begins_anew() -> None:
+    """Nothing is kept for somebody who comes back to it."""
+    ctx = taking_a_moment(context())
+    await prompt_of(ctx)
+    ctx.memory.closed("here.py")
+    assert not (await prompt_of(with_file(ctx, "here.py", LONGER))).startswith(SHOWN)
 
 
 async def test_what_was_changed_is_not_shown_as_it_was() -> None:

@@ -176,9 +176,9 @@ class _Person:
         await self._client.learn(self._learned.name, tuple(self._learned.files.values()))
 
     def _forget(self) -> None:
-        """No answer is known any more; what is like the code here still is."""
-        similar, self._memory = self._memory.similar, Memory()
-        self._memory.similar = similar
+        """No answer is known any more; what is like the code here still is, and how fast prompts are read."""
+        self._memory.generations.close()
+        self._memory = Memory(similar=self._memory.similar, habits=self._memory.habits)
 
     async def step_ms(self) -> float:
         """Of one token behind the first one, without guesses; the median of a few answers."""
