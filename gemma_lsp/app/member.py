@@ -55,7 +55,8 @@ class Member:
         self.warming = Warming(self.workspace, self._indexing, engine, host, idle_s)
         self.learning = Learning(self.workspace, self._indexing, engine, idle_s)
         self.warming.on_read = self.learning.wake
-        self.workspace.on_left = self.warming.look
+        self.workspace.on_left = self._left
+        self.workspace.on_laid_out = self._laid_out
         self._watching: asyncio.Task[None] | None = None
         self._stop_watching = asyncio.Event()
 
@@ -78,6 +79,14 @@ class Member:
         await self.warming.stop()
         await self._indexing.stop()
         self.workspace.forget()
+
+    def _laid_out(self) -> None:
+        self.memory.generations.drop_ahead()
+
+    def _left(self) -> None:
+        """The hole has gone elsewhere."""
+        self.memory.generations.drop_ahead()
+        self.warming.look()
 
     def refusal(self, path: str, text: Text) -> str | None:
         """Why what the editor has open may not enter the prompt, or None."""

@@ -79,6 +79,7 @@ class Workspace:
         self.unasked = asyncio.Event()  # set while no answer of several requests is under way
         self.unasked.set()
         self.on_left: Callable[[], None] = lambda: None  # the hole has gone elsewhere: what it held is told
+        self.on_laid_out: Callable[[], None] = lambda: None  # there is a new layout, which nothing is asked on yet
         self._n_asking = 0
         self._open: dict[str, Text] = {}
         self._recent: list[str] = []
@@ -191,6 +192,7 @@ class Workspace:
         if index is not self.index:
             resident = resident.with_index(self.index, self.focus if self.focus_exists else None)
         self.resident = resident
+        self.on_laid_out()
 
     def ensure_resident(self, model: ModelInfo) -> Resident:
         """The prompt; before the first layout one without a body, so that answers need not wait for it."""

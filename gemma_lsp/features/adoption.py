@@ -85,17 +85,17 @@ class Generation:
 
 
 class Generations:
-    """At most one running question for a file, and one that is asked ahead of time."""
+    """At most one running question for a file, and one place that is prepared for: who works elsewhere has left it."""
 
     def __init__(self) -> None:
         self._running: dict[str, Generation] = {}
-        self._ahead: dict[str, tuple[Origin, str, asyncio.Future[None]]] = {}
+        self._ahead: tuple[Origin, str, asyncio.Future[None]] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether anything is being asked or prepared."""
         running = any(generation.running for generation in self._running.values())
-        return running or any(not task.done() for _, _, task in self._ahead.values())
+        return running or (self._ahead is not None and not self._ahead[2].done())
 
     def start(self, origin: Origin, work: Work) -> Generation:
         """Asks; what is asked for the same file at the moment is stopped."""
@@ -118,10 +118,10 @@ class Generations:
 
     def look_ahead(self, origin: Origin, text: str, work: Awaitable[None]) -> None:
         """Prepares for the acceptance of `text`, until something else is typed."""
-        self._drop_ahead(origin.path)
+        self.drop_ahead()
         task = asyncio.ensure_future(work)
         task.add_done_callback(_look_at)
-        self._ahead[origin.path] = (origin, text, task)
+        self._ahead = (origin, text, task)
 
     def edited(self, path: str, content: str) -> None:
         """The file reads like this now: what no longer leads there ends at once."""
@@ -130,26 +130,30 @@ class Generations:
             typed = running.origin.inserted(content)
             if typed is None or not running.agrees(typed):
                 running.stop()
-        origin, text, _ = self._ahead.get(path, (None, "", None))
-        if origin is not None and not _leads_to(origin, text, content):
-            self._drop_ahead(path)
+        if self._ahead is not None:
+            origin, text, _ = self._ahead
+            if path != origin.path or not _leads_to(origin, text, content):
+                self.drop_ahead()
 
     def stop(self, path: str) -> None:
         """Nothing is asked for the file any more."""
         running = self._running.pop(path, None)
         if running is not None:
             running.stop()
-        self._drop_ahead(path)
+        if self._ahead is not None and self._ahead[0].path == path:
+            self.drop_ahead()
 
     def close(self) -> None:
         """Stops everything."""
-        for path in {*self._running, *self._ahead}:
+        for path in tuple(self._running):
             self.stop(path)
+        self.drop_ahead()
 
-    def _drop_ahead(self, path: str) -> None:
-        ahead = self._ahead.pop(path, None)
-        if ahead is not None:
-            ahead[2].cancel()
+    def drop_ahead(self) -> None:
+        """What is prepared for stands on a prompt that is another one now: it would have the old one read again."""
+        if self._ahead is not None:
+            self._ahead[2].cancel()
+            self._ahead = None
 
 
 def _look_at(task: asyncio.Future[Any]) -> None:

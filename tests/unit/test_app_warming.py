@@ -19,12 +19,13 @@ from gemma_lsp.engine.asking import LocalClient
 from gemma_lsp.engine.client import EngineClient, GenerateOptions
 from gemma_lsp.engine.core import Engine
 from gemma_lsp.engine.messages import Progress
+from gemma_lsp.features.memory import Origin
 from gemma_lsp.generate.answers import gather
 from gemma_lsp.prompt.resident import Resident
 from gemma_lsp.prompt.segments import Region, Segment
 from tests.support.apps import Recorder, open_in, retype, running, until
 from tests.support.scripted import ScriptedEngine
-from tests.support.sessions import factory, write_files
+from tests.support.sessions import FILES, factory, write_files
 
 BIG = "\n".join(f"def big{n}(a, b):\n    return a + b * {n}\n" for n in range(20))
 
@@ -187,6 +188,34 @@ async def test_what_another_folder_took_the_place_of_is_read_again(shop: Path, t
     clients[0].on_early(workspace.key)  # it was for another reason: the prompt is there
     await asyncio.sleep(0.05)
     assert workspace.resident is before
+    await app.close()
+
+
+def laid_out(workspace: Workspace) -> None:
+    assert workspace.resident
+    workspace.start_resident(workspace.resident.layout, workspace.index, workspace.resident.frame)
+
+
+def looked_elsewhere(workspace: Workspace) -> None:
+    workspace.look_at(sorted(FILES)[-1], 0)
+
+
+@pytest.mark.parametrize("moved", [laid_out, looked_elsewhere])
+async def test_what_is_prepared_ends_with_the_prompt_it_stands_on(
+    shop: Path, moved: Callable[[Workspace], None]
+) -> None:
+    """Else the engine would read the old one again, behind the new one."""
+    app, workspace, _ = await running(shop, ScriptedEngine("x"))
+    workspace.look_at(sorted(FILES)[0], 0)
+    ctx = app.context(workspace)
+    assert ctx is not None
+    generations = ctx.memory.generations
+    generations.look_ahead(Origin(path=sorted(FILES)[0], before="", after="", files={}), "x", asyncio.sleep(60))
+    await asyncio.sleep(0)
+    assert generations.busy
+    moved(workspace)
+    await asyncio.sleep(0)
+    assert not generations.busy
     await app.close()
 
 

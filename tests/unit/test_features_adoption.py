@@ -255,6 +255,19 @@ async def test_the_next_line_is_known_when_it_begins() -> None:
     assert len(engine.asked) == 3
 
 
+async def test_working_elsewhere_ends_the_preparation() -> None:
+    """What was prepared stands on a prompt that is another one by now."""
+    engine = Gated(SUM, "never comes")
+    ctx = started(engine, prefetch=True)
+    engine.let(100)
+    await asked_at(ctx)
+    engine.let(0)
+    await until(lambda: len(engine.asked) == 2)
+    ctx.memory.edited("shop/other.py", "x = 1\n")
+    await until(lambda: engine.cancelled == 1)
+    assert not ctx.memory.generations.busy
+
+
 async def test_typing_another_way_ends_the_preparation() -> None:
     """Typing along does not."""
     engine = Gated(SUM, "never comes")
