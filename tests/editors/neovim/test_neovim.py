@@ -57,15 +57,15 @@ def test_ghost_text_is_accepted_whole(nvim: Editor) -> None:
 
 
 def test_ghost_text_is_accepted_by_word_and_line(nvim: Editor) -> None:
-    """What is left stays on the screen."""
-    nvim.keys(f"Go<CR>{BOX}")
+    """What is left stays on the screen. A whole line has several words, whatever the model says."""
+    nvim.keys("Go<CR><C-u>def depth(box: Dimensions) -> float:<CR>")
     ghost = nvim.until(nvim.ghost)
     nvim.keys("<M-Right>")
     rest = nvim.until(lambda: nvim.ghost() if nvim.ghost() != ghost else None)
     assert ghost.endswith(rest)
-    assert nvim.line() == "    return box." + ghost.removesuffix(rest)
+    assert nvim.line() == "    " + ghost.removesuffix(rest)
     nvim.keys("<M-C-Right>")
-    nvim.until(lambda: nvim.line() == "    return box." + ghost.split("\n")[0])
+    nvim.until(lambda: "    " + ghost.split("\n")[0] in nvim.lines())
 
 
 def test_tab_stays_a_tab_without_ghost_text(nvim: Editor) -> None:
