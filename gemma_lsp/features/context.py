@@ -43,6 +43,7 @@ class Memory:
     proposals: Recent[str, Proposal] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
     similar: SimilarMemory = field(default_factory=SimilarMemory)
     paragraphs: Recent[str, str] = field(default_factory=lambda: Recent(MAX_PROPOSALS))
+    n_edits: int = 0  # of any file, since the start
     _locks: dict[str, tuple[asyncio.Lock, int]] = field(default_factory=dict)
     _lengths: dict[str, int] = field(default_factory=dict)  # of the files that are being edited
 
@@ -51,6 +52,7 @@ class Memory:
 
     def edited(self, path: str, content: str) -> None:
         """The user changed a file."""
+        self.n_edits += 1
         if abs(len(content) - self._lengths.get(path, 0)) <= KEY_CHARS:
             self.habits.rhythm.key()
         self._lengths[path] = len(content)

@@ -98,13 +98,14 @@ class Origin:
 class Writing:
     """Where one writes, as far as it decides what is like it: how far the code around it goes back, and the chunk.
 
-    `stage`: how far the chunk has come.
+    `stage`: how far the chunk has come; `chars`: how much may be shown.
     """
 
     path: str
     shown_from: int
     chunk: int
     stage: int
+    chars: int
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ _LEAVES = ("return", "raise", "break", "continue", "pass")
 
 def prefetch(ctx: FeatureContext, spot: Spot, text: str) -> None:
     """Begins to prepare for a suggestion, or for none; an edit that leads elsewhere ends it (`Generations.edited`)."""
-    ctx.memory.generations.look_ahead(origin_of(ctx, spot), text, _prepare(ctx, spot, text))
+    ctx.memory.generations.look_ahead(origin_of(ctx, spot), text, _prepare(ctx, spot, text, ctx.memory.n_edits))
 
 
 def next_line(line: str) -> str:
@@ -46,12 +46,14 @@ def next_line(line: str) -> str:
     return f"\n{indent}"
 
 
-async def _prepare(ctx: FeatureContext, spot: Spot, text: str) -> None:
+async def _prepare(ctx: FeatureContext, spot: Spot, text: str, n_edits: int) -> None:
     if text and ctx.settings.completion.prefetch:
         with ctx.memory.habits.running():
             await _prepare_both(ctx, spot, text)
     if similar_is_outdated(ctx, spot):
         await asyncio.sleep(SETTLED_S)
+        if ctx.memory.n_edits != n_edits:  # one types what was suggested, or in another file
+            return
         with ctx.memory.habits.running():
             await renew_similar(ctx, spot)
 

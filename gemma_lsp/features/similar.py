@@ -31,31 +31,39 @@ async def similar_before(
     """Excerpts of other places, each behind the header of its file; () where there is nothing of the kind.
 
     They stay until one writes elsewhere. `renew`: whether those that are most like it by now are shown instead; None:
-    where they are read in a moment.
+    where they are read in a moment. False is for a place where nobody writes yet, and changes nothing for who does.
     """
     chars, similar = ctx.settings.completion.similar_chars, ctx.memory.similar
-    if not chars or fills(ctx.frame) or parsed.language != "python":
+    if not _wanted(ctx, parsed):
         return ()
     around = Span(offset - len(place.before), offset + len(place.after))
-    here = _writing(parsed, offset, around)
+    here = _writing(parsed, offset, around, chars)
     was, excerpts = similar.shown.get(parsed.path, (None, ()))
-    stays = was is not None and was.shown_from == here.shown_from and _stand(ctx, excerpts, parsed.path, around)
-    renew = _takes(ctx, chars) <= MOMENT_S if renew is None else renew
-    if not stays or (was != here and renew):
+    same = was is not None and (was.shown_from, was.chars) == (here.shown_from, chars)
+    at_once = _takes(ctx, chars) <= MOMENT_S if renew is None else renew
+    if not (same and _stand(ctx, excerpts, parsed.path, around)) or (was != here and at_once):
         found = similar.found.get(here)
         if found is None or not _stand(ctx, found, parsed.path, around):
             found = ()
             if _takes(ctx, chars) <= MOST_S:
                 found = await asyncio.to_thread(similar_code, ctx.index, parsed.path, offset, around, chars)
             similar.found.put(here, found)
-        similar.shown[parsed.path], excerpts = (here, found), found
+        excerpts = found
+        if renew is not False:
+            similar.shown[parsed.path] = (here, found)
     return tuple(segment for excerpt in excerpts for segment in hole_tail(excerpt.path, excerpt.text))
 
 
 def outdated(ctx: FeatureContext, parsed: ParsedFile, offset: int, place: Place) -> bool:
     """Whether the code that is shown was looked for elsewhere, or before there was as much to go by."""
     was, _ = ctx.memory.similar.shown.get(parsed.path, (None, ()))
-    return was is not None and was != _writing(parsed, offset, Span(offset - len(place.before), offset))
+    chars, around = ctx.settings.completion.similar_chars, Span(offset - len(place.before), offset)
+    return _wanted(ctx, parsed) and was is not None and was != _writing(parsed, offset, around, chars)
+
+
+def _wanted(ctx: FeatureContext, parsed: ParsedFile) -> bool:
+    """Whether completions are shown such code at all."""
+    return ctx.settings.completion.similar_chars > 0 and not fills(ctx.frame) and parsed.language == "python"
 
 
 def _takes(ctx: FeatureContext, chars: int) -> float:
@@ -64,12 +72,12 @@ def _takes(ctx: FeatureContext, chars: int) -> float:
     return chars / BYTES_PER_TOKEN / speed if speed else 0.0
 
 
-def _writing(parsed: ParsedFile, offset: int, around: Span) -> Writing:
+def _writing(parsed: ParsedFile, offset: int, around: Span, chars: int) -> Writing:
     """The place, by the chunk that one writes and roughly how much of it there is."""
     starts = chunk_starts(parsed)
     start = starts[max(0, bisect_right(starts, offset) - 1)] if starts else 0
     written = parsed.text.line_at(offset) - parsed.text.line_at(start)
-    return Writing(parsed.path, around.start, start, bisect_right(_LINES, written))
+    return Writing(parsed.path, around.start, start, bisect_right(_LINES, written), chars)
 
 
 def _stand(ctx: FeatureContext, excerpts: tuple[Excerpt, ...], path: str, around: Span) -> bool:

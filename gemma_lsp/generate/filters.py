@@ -193,7 +193,10 @@ def not_trivial(text: str, around: Around) -> str | Dropped:
 
 
 def no_closer_of_nothing(text: str, around: Around) -> str | Dropped:
-    """Cuts closers at the end that nothing opened, with which a file that parsed before does not parse."""
+    """Cuts closers at the end that nothing opened, with which a file that parsed before does not parse.
+
+    What is left may stand below.
+    """
     if not around.parses(around.before + around.after):
         return text
     shorter = text
@@ -201,7 +204,7 @@ def no_closer_of_nothing(text: str, around: Around) -> str | Dropped:
         if not shorter.endswith(tuple(_CLOSERS)):
             return text
         shorter = shorter[:-1].rstrip()
-    return shorter or text
+    return not_the_suffix(shorter, around) if shorter and shorter != text else text
 
 
 def still_parses(text: str, around: Around) -> str | Dropped:
@@ -223,12 +226,12 @@ ALL: tuple[Filter, ...] = (
     no_trailing_space,
     not_the_suffix,
     not_the_rest_of_the_line,
+    no_closer_of_nothing,
     no_second_closer,
     not_the_line_above,
     indented_below_its_header,
     no_mixed_indentation,
     not_trivial,
-    no_closer_of_nothing,
     still_parses,
 )
 

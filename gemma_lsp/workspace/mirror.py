@@ -64,7 +64,10 @@ class OpenDocument:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One notification of changes, and the document that they were applied to. `at`: monotonic seconds."""
+    """One notification of changes, and the document that they were applied to.
+
+    `at`: when it came, in monotonic seconds.
+    """
 
     version: int
     changes: Sequence[RawChange]
@@ -102,14 +105,13 @@ class OpenDocuments:
         if document is None:
             return DocumentProblem(uri, "a change for a document that is not open; open it first")
         steps, now, later = self._steps[uri], time.monotonic(), list[_Step]()
-        while steps and (now - steps[0].at > LATE_S or sum(len(s.before.raw) for s in steps) > LATE_CHARS):
-            steps.popleft()
-        while steps and steps[-1].version > version:
+        self._forget(now)
+        while steps and steps[-1].version > version and now - steps[-1].at <= LATE_S:
             later.insert(0, steps.pop())
             document = later[0].before
-        for n, known in ((version, changes), *((step.version, step.changes) for step in later)):
-            steps.append(_Step(n, known, document, now))
-            document = _changed(document, n, known, encoding)
+        for step in (_Step(version, changes, document, now), *later):
+            steps.append(replace(step, before=document))
+            document = _changed(document, step.version, step.changes, encoding)
         self._documents[uri] = document
         return document
 
@@ -118,6 +120,12 @@ class OpenDocuments:
         self._steps.pop(uri, None)
         document = self._documents.pop(uri, None)
         return document or DocumentProblem(uri, "a close for a document that is not open")
+
+    def _forget(self, now: float) -> None:
+        """Lets go of what is too old or too much, also in documents that one has left."""
+        for steps in self._steps.values():
+            while steps and (now - steps[0].at > LATE_S or sum(len(s.before.raw) for s in steps) > LATE_CHARS):
+                steps.popleft()
 
     def get(self, uri: str) -> OpenDocument | None:
         """The document, or None where it is not open."""

@@ -8,10 +8,11 @@ import pytest
 
 from gemma_lsp.engine.messages import Cost, Priority
 from gemma_lsp.features import prefetch
-from gemma_lsp.features.context import FeatureContext
+from gemma_lsp.features.context import FeatureContext, cursor_place
 from gemma_lsp.features.generation import EARLY_OVER
 from gemma_lsp.features.habits import LEAST_READ
 from gemma_lsp.features.inline import InlineRequest, inline_completion
+from gemma_lsp.features.similar import similar_before
 from gemma_lsp.prompt.layout import BYTES_PER_TOKEN
 from gemma_lsp.prompt.resident import Focus
 from gemma_lsp.text import Position, Text
@@ -189,3 +190,75 @@ async def test_a_slow_machine_reads_nothing_twice() -> None:
     habits.paid(Cost(evaluated=500, prompt_ms=60_000.0))
     habits.paid(Cost(evaluated=500, prompt_ms=60_000.0))
     assert TRAINS in await prompt_of(ctx)
+
+
+def engine_of(ctx: FeatureContext) -> ScriptedEngine:
+    assert isinstance(ctx.engine, ScriptedEngine)
+    return ctx.engine
+
+
+def n_read(ctx: FeatureContext) -> int:
+    """How often code was read that nobody waits for."""
+    return sum(asked.options.priority is Priority.AHEAD for asked in engine_of(ctx).asked)
+
+
+async def settled(ctx: FeatureContext) -> None:
+    await until(lambda: not ctx.memory.generations.busy)
+
+
+async def test_without_similar_code_none_is_read_any_more() -> None:
+    """It was turned off, or another model fills gaps: nothing would ever take the place of what was shown."""
+    ctx = taking_a_moment(context())
+    await prompt_of(ctx)
+    off = replace(ctx.settings, completion=replace(ctx.settings.completion, similar_chars=0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefetch, "SETTLED_S", 0.0)
+        for n in range(3):
+            await prompt_of(replace(with_file(ctx, "here.py", LONGER + n * LINE), settings=off))
+            await settled(ctx)
+    assert n_read(ctx) == 0
+
+
+async def test_who_types_a_suggestion_is_not_read_for() -> None:
+    """The pause is over when no key has come, not when it began long ago."""
+    ctx = taking_a_moment(context())
+    await prompt_of(ctx)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefetch, "SETTLED_S", 0.05)
+        await prompt_of(with_file(ctx, "here.py", LONGER))
+        ctx.memory.edited("here.py", LONGER + "p")
+        await settled(ctx)
+    assert n_read(ctx) == 0
+
+
+async def test_who_types_in_another_file_is_not_read_for() -> None:
+    """What belongs to the file that one has left would be read between two keys."""
+    ctx = taking_a_moment(context())
+    await prompt_of(ctx)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefetch, "SETTLED_S", 0.05)
+        await prompt_of(with_file(ctx, "here.py", LONGER))
+        ctx.memory.edited("windows.py", OTHER + "x")
+        await settled(ctx)
+    assert n_read(ctx) == 0
+
+
+async def test_another_length_counts_at_once() -> None:
+    """Of what was shown before."""
+    ctx = context()
+    assert (await prompt_of(ctx)).startswith(SHOWN)
+    less = replace(ctx.settings, completion=replace(ctx.settings.completion, similar_chars=20))
+    longer = replace(with_file(ctx, "here.py", f"{HERE}        x = 1\n"), settings=less)
+    assert SHOWN not in await prompt_of(longer)
+
+
+async def test_what_is_prepared_leaves_what_is_shown() -> None:
+    """Acceptance may open another hole, with other code before it: who does not accept goes on as before."""
+    ctx = taking_a_moment(context())
+    longer = with_file(ctx, "here.py", LONGER)
+    await prompt_of(ctx)
+    parsed = longer.index.files["here.py"]
+    _, place = cursor_place(longer, "here.py", parsed.text, len(LONGER))
+    elsewhere = replace(place, before=place.before[place.before.index("\n") + 1 :])
+    await similar_before(longer, parsed, len(LONGER), elsewhere, renew=False)
+    assert (await prompt_of(longer)).startswith(SHOWN)

@@ -133,3 +133,18 @@ def test_the_first_reason_ends_it() -> None:
         raise AssertionError(text)
 
     assert run_filters("  ", around("$0"), [filters.not_trivial, never]) == Dropped("empty")
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("x = a.size\nx = a.s$0\n", "ize)", "dropped: repeats the line above"),
+        ("x = a.s$0\nx = a.size\n", "ize)", "dropped: stands below"),
+        ("x = f(a.s$0)\n", "ize))", "ize"),
+        ("x = f(a$0, b)\n", ", b)", "dropped: empty"),
+    ],
+)
+def test_what_is_left_without_a_closer_is_looked_at_by_all(code: str, text: str, expected: str) -> None:
+    """It may be what stands there anyway."""
+    kept = run_filters(text, around(code))
+    assert (f"dropped: {kept.reason}" if isinstance(kept, Dropped) else kept) == expected

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -191,3 +193,33 @@ def test_opening_twice_takes_the_later_text_and_closing_gives_it_back() -> None:
     assert (list(documents), documents.get(URI), URI in documents) == ([opened], opened, True)
     assert documents.close(URI) == opened
     assert (list(documents), documents.get(URI), URI in documents) == ([], None, False)
+
+
+def test_states_that_are_too_old_are_let_go_of_in_every_document() -> None:
+    """One types in one document after the other, and all of them stay open."""
+    documents, now = OpenDocuments(), 0.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gemma_lsp.workspace.mirror.time.monotonic", lambda: now)
+        documents.open(URI, 1, "python", "x" * 100)
+        old = weakref.ref(changed(documents, RawChange(at(0, 0), "a"), version=2).text)
+        changed(documents, RawChange(at(0, 0), "b"), version=3)
+        gc.collect()
+        assert old() is not None
+        now = mirror.LATE_S + 1
+        documents.open("file:///b.py", 1, "python", "")
+        documents.change("file:///b.py", 2, [RawChange(at(0, 0), "c")], UTF16)
+        gc.collect()
+        assert old() is None
+
+
+def test_a_client_that_counts_anew_is_followed_soon_after() -> None:
+    """Also where one goes on typing without a pause."""
+    documents, now = OpenDocuments(), 0.0
+    documents.open(URI, 1, "python", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gemma_lsp.workspace.mirror.time.monotonic", lambda: now)
+        changed(documents, RawChange(at(0, 0), "z"), version=99)
+        for n in range(1, 9):
+            now = n * mirror.LATE_S / 2
+            version = changed(documents, RawChange(at(0, 0), "a"), version=n).version
+        assert version == 8
