@@ -214,6 +214,9 @@ def still_parses(text: str, around: Around) -> str | Dropped:
     lines = text.split("\n")
     for n in range(len(lines), 0, -1):
         shorter = "\n".join(lines[:n]).rstrip()
+        if n == 1 < len(lines):  # its closers were taken for the text's own, which went on behind them
+            kept = not_the_rest_of_the_line(shorter, around)
+            shorter = kept if isinstance(kept, str) else shorter
         if shorter and around.parses(around.before + _finished(shorter, around) + around.after):
             return shorter
     return Dropped("does not parse")

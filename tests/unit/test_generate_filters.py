@@ -111,6 +111,7 @@ def outcome(accept: Filter, code: str, text: str) -> str:
         (filters.still_parses, "x = 1\n$0", "go(x, [1", "go(x, [1"),
         (filters.still_parses, "x = 1\n$0", 'y = "("', 'y = "("'),
         (filters.still_parses, "x = ((\n$0", "= = =", "= = ="),
+        (filters.still_parses, "x = f(g(a$0))\n", ", b))\n\n\ndef h():\n    pass", ", b"),
     ],
 )
 def test_filter(accept: Filter, code: str, text: str, expected: str) -> None:
