@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from gemma_lsp.engine.client import GenerateOptions
 from gemma_lsp.engine.messages import Priority
@@ -218,4 +219,5 @@ def _parses(spot: Spot) -> Callable[[str], bool]:
     at = bisect_right(starts, spot.offset) - 1
     first, last = starts[max(0, at - 1)], starts[min(len(starts) - 1, at + 2)]
     behind = len(content) - last
-    return lambda whole: not parse(spot.path, Text(whole[first : len(whole) - behind])).error_spans
+    # Several filters ask of the same text.
+    return cache(lambda whole: not parse(spot.path, Text(whole[first : len(whole) - behind])).error_spans)

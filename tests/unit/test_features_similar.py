@@ -219,26 +219,15 @@ async def test_without_similar_code_none_is_read_any_more() -> None:
     assert n_read(ctx) == 0
 
 
-async def test_who_types_a_suggestion_is_not_read_for() -> None:
-    """The pause is over when no key has come, not when it began long ago."""
+@pytest.mark.parametrize(("path", "text"), [("here.py", LONGER + "p"), ("windows.py", OTHER + "x")])
+async def test_who_types_is_not_read_for(path: str, text: str) -> None:
+    """What was suggested, or in another file: the pause is over when no key has come, not when it began long ago."""
     ctx = taking_a_moment(context())
     await prompt_of(ctx)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefetch, "SETTLED_S", 0.05)
         await prompt_of(with_file(ctx, "here.py", LONGER))
-        ctx.memory.edited("here.py", LONGER + "p")
-        await settled(ctx)
-    assert n_read(ctx) == 0
-
-
-async def test_who_types_in_another_file_is_not_read_for() -> None:
-    """What belongs to the file that one has left would be read between two keys."""
-    ctx = taking_a_moment(context())
-    await prompt_of(ctx)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefetch, "SETTLED_S", 0.05)
-        await prompt_of(with_file(ctx, "here.py", LONGER))
-        ctx.memory.edited("windows.py", OTHER + "x")
+        ctx.memory.edited(path, text)
         await settled(ctx)
     assert n_read(ctx) == 0
 
